@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Devices: objects with callbacks that the guest reaches.
+ *
+ * created -> realized -> (unplug asked for) -> disposed -> finalized. A device and all below it are
+ * shown to the guest, in one transaction, when the outermost realize has succeeded, and never
+ * before (L7). Callbacks of a device (registers, timers, bottom halves, reset, setters of live
+ * properties, completions, revocations) run one at a time: they are serialised by its *domain*. A subtree shares the domain of its
+ * topmost device unless a device asks for its own.
+ */
+#ifndef FREEHOLD_DEVICE_H
+#define FREEHOLD_DEVICE_H
+
+#include <freehold/property.h>
+#include <freehold/region.h>
+#include <freehold/space.h>
+
+FH_BEGIN_DECLS
+
+enum fh_reset_type { FH_RESET_COLD, FH_RESET_WARM };
+
+/** A field that is NULL is inherited from the parent type. */
+struct fh_device_ops {
+	/**
+	 * Make regions, lines, timers, children; take resources. On failure everything made here is
+	 * undone in reverse by the core; only what the core does not know is undone by hand. Context: the caller
+	 * of realize, under no lock, not in a read section.
+	 */
+	enum fh_code (*realize)(struct fh_device *device, void *state, struct fh_error *err);
+	/** Give back what realize took and the core does not know. On control, after the drain. */
+	void (*unrealize)(struct fh_device *device, void *state);
+	/** The three phases of reset, over the subtree: children first in each. In the domain. */
+	void (*reset_enter)(struct fh_device *device, void *state, enum fh_reset_type type);
+	void (*reset_hold)(struct fh_device *device, void *state, enum fh_reset_type type);
+	void (*reset_exit)(struct fh_device *device, void *state, enum fh_reset_type type);
+	bool own_domain; /**< not inherited */
+};
+
+/** The root of all device types: abstract. */
+FH_API extern const struct fh_type fh_device_type;
+
+/**
+ * A new device, child @name of @parent, not realized (borrowed). A struct fh_machine * as parent: a child of the
+ * root. Properties from @settings (may be NULL).
+ * Errors: as fh_object_new_child() and fh_object_set_text(); FH_ETYPE, not a device type.
+ */
+FH_API struct fh_device *fh_device_new(FH_ANY parent, const struct fh_type *type, const char *name,
+				       const struct fh_setting *settings, struct fh_error *err);
+
+/**
+ * Realize it: the type's realize, derived type's only (which calls fh_device_realize_base() where it wants its
+ * parent type's); then children made but not realized, in order of creation; then, if it is the
+ * outermost, show it. Not in a transaction, read section or callback of the same domain.
+ * On failure everything is undone in reverse and the device is as before; it can be tried again.
+ * Errors: whatever realize returned; FH_EDEAD; FH_EBUSY it is realized.
+ */
+FH_API enum fh_code fh_device_realize(struct fh_device *device, struct fh_error *err);
+
+/** To be called in a realize, at most once: that of the next type up which has one. */
+FH_API enum fh_code fh_device_realize_base(struct fh_device *device, const struct fh_type *level,
+					   struct fh_error *err);
+
+/** New and realize (borrowed). If realize fails the device is disposed of and NULL returned. */
+FH_API struct fh_device *fh_device_plug(FH_ANY parent, const struct fh_type *type, const char *name,
+					const struct fh_setting *settings, struct fh_error *err);
+/** The same by the name of a type known to the machine. */
+FH_API struct fh_device *fh_device_plug_named(FH_ANY parent, const char *type, const char *name,
+					      const struct fh_setting *settings,
+					      struct fh_error *err);
+
+/**
+ * Remove the device at once and whatever it is doing: as fh_object_dispose(). From any thread, also
+ * from its own callbacks. NULL is allowed. Returns NULL.
+ */
+FH_API struct fh_device *fh_device_unplug(struct fh_device *device);
+
+FH_API bool fh_device_is_realized(struct fh_device *device);
+
+/** The device's state at the level of its own type. */
+FH_API void *fh_device_state(struct fh_device *device);
+
+/**
+ * Offer @region, which the device owns, to whoever places the device, under its name and the next
+ * index. Errors: FH_EINVAL not its own; FH_EDEAD region is NULL or disposed of; FH_EEXIST is exported.
+ */
+FH_API enum fh_code fh_device_export(struct fh_device *device, struct fh_region *region,
+				     struct fh_error *err);
+/** An exported region by name or by index in order of export, or NULL (borrowed). */
+FH_API struct fh_region *fh_device_region(struct fh_device *device, const char *name);
+FH_API struct fh_region *fh_device_region_at(struct fh_device *device, unsigned index);
+
+/**
+ * Reset the device and all below it: enter, hold, exit, each over the whole subtree. In a callback
+ * of the same domain it is allowed too.
+ */
+FH_API void fh_device_reset(struct fh_device *device, enum fh_reset_type type);
+/** Every device of the machine, as one subtree. */
+FH_API void fh_machine_reset(struct fh_machine *m, enum fh_reset_type type);
+
+/**
+ * Run @call(state) in the device's domain, as one of its callbacks: false, and not called, if the
+ * device is hidden or the domain could only be entered again (see FH_TX_REENTRY).
+ */
+FH_API bool fh_device_call(struct fh_device *device, void (*call)(void *state), void *state);
+
+/* --- Interrupt lines ------------------------------------------------------------------------ */
+
+/**
+ * A line is an output or an input of a device. Any number of outputs drive an input (it is high
+ * while one of them is), any number of inputs hang on an output. Lines die with their device: then
+ * an output is low and all connections of either are gone.
+ */
+
+/** An output (borrowed: child @name of @device), low. NULL if the device has been detached. */
+FH_API struct fh_irq *fh_irq_new(struct fh_device *device, const char *name);
+
+/**
+ * An input. @changed(state, level) is told each change, in order, of the same input never on two threads
+ * at once. Context: a leaf, inside a read section, with whatever the driving thread holds: it takes
+ * no domain, does not access, edit or block; it may drive other lines.
+ */
+FH_API struct fh_irq *fh_irq_new_input(struct fh_device *device, const char *name,
+				       void (*changed)(void *state, bool level), void *state);
+
+/** FH_EEXIST connected already; FH_EINVAL not an output and an input; FH_EDEAD. */
+FH_API enum fh_code fh_irq_connect(struct fh_irq *output, struct fh_irq *input);
+FH_API void fh_irq_disconnect(struct fh_irq *output, struct fh_irq *input);
+
+/** Drive an output. NULL is allowed, and does nothing. Any context but a transaction. */
+FH_API void fh_irq_set(struct fh_irq *output, bool level);
+static inline void fh_irq_raise(struct fh_irq *output)
+{
+	fh_irq_set(output, true);
+}
+static inline void fh_irq_lower(struct fh_irq *output)
+{
+	fh_irq_set(output, false);
+}
+/** An edge: high and low again; every input sees at least one rise. */
+FH_API void fh_irq_pulse(struct fh_irq *output);
+/** The present level of either kind. */
+FH_API bool fh_irq_level(struct fh_irq *irq);
+/** A child line by name, or NULL (borrowed). */
+FH_API struct fh_irq *fh_device_irq(struct fh_device *device, const char *name);
+
+/**
+ * For tests: @changed is told instead of the input's own callback, until called with NULL.
+ */
+FH_API void fh_irq_intercept(struct fh_irq *input, void (*changed)(void *state, bool level),
+			     void *state);
+
+/* --- Timers, bottom halves ------------------------------------------------------------------ */
+
+/**
+ * Both run on the thread that polls the machine, as callbacks of their device, and never again once
+ * the device is hidden. NULL if the device has been detached.
+ */
+FH_API struct fh_timer *fh_timer_new(struct fh_device *device, const char *name,
+				     void (*expired)(void *state), void *state);
+/** One-shot at @deadline (fh_machine_now()); replaces what was armed. Any thread, any context. */
+FH_API void fh_timer_arm(struct fh_timer *timer, uint64_t deadline);
+/** Not armed any more; its callback may be running at this moment. */
+FH_API void fh_timer_cancel(struct fh_timer *timer);
+FH_API bool fh_timer_is_armed(struct fh_timer *timer);
+
+FH_API struct fh_bh *fh_bh_new(struct fh_device *device, const char *name, void (*run)(void *state),
+			       void *state);
+/** Run it soon, once for any number of calls before it starts. Any thread, any context. */
+FH_API void fh_bh_schedule(struct fh_bh *bh);
+
+/* --- I/O that may outlive its device -------------------------------------------------------- */
+
+/**
+ * An operation in flight, as a holder of pins of its own (L4): give it to fh_space_map() and
+ * fh_space_find(). It pins its device and ends with fh_io_complete(), from any thread.
+ * @kind as in fh_object_pin(). NULL if the device has been detached.
+ */
+FH_API struct fh_io *fh_io_begin(struct fh_device *device, const char *kind);
+/**
+ * @done(state) is called as a callback of the device unless the device is hidden (NULL: nothing is
+ * called); then all pins of the operation are released. (consumed). Returns NULL.
+ */
+FH_API struct fh_io *fh_io_complete(struct fh_io *io, void (*done)(void *state), void *state);
+
+FH_END_DECLS
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* The whole of libfreehold. */
+#ifndef FREEHOLD_FREEHOLD_H
+#define FREEHOLD_FREEHOLD_H
+
+#include <freehold/base.h>
+#include <freehold/device.h>
+#include <freehold/machine.h>
+#include <freehold/object.h>
+#include <freehold/property.h>
+#include <freehold/region.h>
+#include <freehold/space.h>
+
+#endif

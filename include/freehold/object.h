@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Objects: types, the composition tree, who keeps whom alive.
+ *
+ * An object has two counts in one word. A *ref* is ownership: a caller, the parent in the tree, a
+ * strong link. A *pin* is use: a published view that shows it, a mapping, an I/O in flight. When
+ * the last ref goes, or the object is removed from the tree, it is *disposed of*: it gives up its
+ * place in the machine. When the last pin has gone as well and a grace period is over, it is
+ * *finalized*: its memory goes. docs/lifetimes.md states the laws L1 to L8 in full.
+ *
+ * Ownership words used in all headers: (borrowed), (ref taken), (owned by caller), (consumed).
+ * Every function may be called from any thread unless its comment says otherwise.
+ */
+#ifndef FREEHOLD_OBJECT_H
+#define FREEHOLD_OBJECT_H
+
+#include <freehold/base.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+FH_BEGIN_DECLS
+
+struct fh_machine;
+struct fh_object;
+struct fh_region;
+struct fh_space;
+struct fh_listener;
+struct fh_device;
+struct fh_irq;
+struct fh_timer;
+struct fh_bh;
+struct fh_io;
+struct fh_pin;
+struct fh_weak;
+struct fh_watch;
+
+/**
+ * An argument that takes any object: pass a struct fh_device *, struct fh_region *, ... as it is.
+ * A struct fh_machine * stands for the root of its tree.
+ */
+#ifdef __cplusplus
+struct fh_any {
+	struct fh_object *object;
+	fh_any(decltype(nullptr)) : object(nullptr) {}
+	fh_any(struct fh_object *p) : object(p) {}
+	fh_any(struct fh_machine *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
+	fh_any(struct fh_region *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
+	fh_any(struct fh_space *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
+	fh_any(struct fh_listener *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
+	fh_any(struct fh_device *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
+	fh_any(struct fh_irq *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
+	fh_any(struct fh_timer *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
+	fh_any(struct fh_bh *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
+	fh_any(struct fh_io *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
+};
+#define FH_ANY struct fh_any
+#else
+union fh_any {
+	struct fh_object *object;
+	struct fh_machine *machine;
+	struct fh_region *region;
+	struct fh_space *space;
+	struct fh_listener *listener;
+	struct fh_device *device;
+	struct fh_irq *irq;
+	struct fh_timer *timer;
+	struct fh_bh *bh;
+	struct fh_io *io;
+} __attribute__((transparent_union));
+#define FH_ANY union fh_any
+#endif
+
+/* --- Types ---------------------------------------------------------------------------------- */
+
+struct fh_property;
+struct fh_device_ops;
+struct fh_core_ops;
+
+/** An interface is named by the address of one of these; its ops table has a shape of its own. */
+struct fh_interface {
+	const char *name;
+};
+
+struct fh_interface_entry {
+	const struct fh_interface *interface;
+	const void *ops;
+};
+
+/**
+ * A type: a constant table. Single inheritance. The core allocates @state_size zeroed bytes for
+ * each level of the inheritance beside the object, before init and until after finalize returned.
+ */
+struct fh_type {
+	const char *name;	      /**< as used in fh_machine_find_type(), fh_device_plug_named() */
+	const struct fh_type *parent; /**< NULL: fh_object_type */
+	bool abstract;		      /**< cannot be created itself */
+	size_t state_size;
+
+	/** Base first. May fail: then what earlier levels did is undone and nothing is left (L7). */
+	enum fh_code (*init)(struct fh_object *object, void *state, struct fh_error *err);
+
+	/**
+	 * Derived first, once. On control, or for an object that was never shown and has no
+	 * children, where its last ref goes. The object is whole and still has its name and parent.
+	 */
+	void (*dispose)(struct fh_object *object, void *state);
+
+	/**
+	 * Derived first, once. On the machine's reaper thread under no lock; or, for an object that
+	 * was never published nor findable, where the last pin goes. Releases memory and handles.
+	 */
+	void (*finalize)(struct fh_object *object, void *state);
+
+	const struct fh_property *properties;		 /**< ended by an entry without a name */
+	const struct fh_interface_entry *interfaces;	 /**< ended by an entry without interface */
+	const struct fh_device_ops *device;		 /**< devices only; NULL: as the parent */
+	const struct fh_core_ops *core;			 /**< the library's own types only */
+};
+
+/** The root of all types. */
+FH_API extern const struct fh_type fh_object_type;
+
+/**
+ * Make @type known by name in the machine, with its parents (needed only for creation by name
+ * and introspection).
+ * Errors: FH_EEXIST, another type has the name.
+ */
+FH_API enum fh_code fh_machine_add_type(struct fh_machine *m, const struct fh_type *type,
+					struct fh_error *err);
+
+/** The type of that name made known to the machine, or NULL (borrowed). */
+FH_API const struct fh_type *fh_machine_find_type(struct fh_machine *m, const char *name);
+
+/* --- Creation, refs ------------------------------------------------------------------------- */
+
+/**
+ * A new object outside the tree (owned by caller).
+ * Errors: FH_ETYPE, @type is abstract; whatever an init returned.
+ */
+FH_API struct fh_object *fh_object_new(struct fh_machine *m, const struct fh_type *type,
+				       struct fh_error *err);
+
+/**
+ * A new object as child @name of @parent (borrowed: the parent holds the ref). @name NULL: a child
+ * without a name.
+ * Errors: as fh_object_new() and fh_object_add_child().
+ */
+FH_API struct fh_object *fh_object_new_child(FH_ANY parent, const char *name,
+					     const struct fh_type *type, struct fh_error *err);
+
+/** One more ref. The caller must own one, or know that one is owned meanwhile. Returns @object. */
+FH_API void *fh_object_ref(FH_ANY object);
+
+/**
+ * One ref if there still is one: false means the object is on its way out. The memory must be
+ * known to be there (a pin, a read section).
+ */
+FH_API bool fh_object_try_ref(FH_ANY object);
+
+/**
+ * Give a ref back. NULL is allowed. The last one disposes of the object: at once if it was never
+ * shown and has no tree below it, else on control. Returns NULL: `p = fh_object_unref(p)`.
+ */
+FH_API void *fh_object_unref(FH_ANY object);
+
+/** For FH_CLEANUP: unrefs what the variable points to. */
+FH_API void fh_object_unrefp(void *pointer_to_object_pointer);
+
+/**
+ * Dispose of the object: remove it and all below it from the machine, in the order of law L6.
+ * Regions, aliases, timers, bottom halves, interrupt lines: at once, legal in any callback. What
+ * owns callbacks or children: outside callbacks, read sections and transactions it is done when
+ * this returns; inside, it is hidden from the guest when this returns and the rest runs on the
+ * machine's control queue. Refs and pins of others stay valid; the name is free when it is done.
+ * Twice is harmless.
+ */
+FH_API void fh_object_dispose(FH_ANY object);
+
+/** True from the moment dispose was asked for or the last ref went. */
+FH_API bool fh_object_is_disposed(FH_ANY object);
+
+/* --- Casts ---------------------------------------------------------------------------------- */
+
+/** The object, if it is of @type or derives from it, else NULL. Constant cost. */
+FH_API struct fh_object *fh_object_cast(FH_ANY object, const struct fh_type *type);
+
+/** The state of the level @type of the object; it must be of that type (asserted). Constant cost. */
+FH_API void *fh_object_state(FH_ANY object, const struct fh_type *type);
+
+/** What the object's most derived type gives for the interface, or NULL. Constant cost. */
+FH_API const void *fh_object_interface(FH_ANY object, const struct fh_interface *interface);
+
+/** The object's own type; its machine (borrowed). */
+FH_API const struct fh_type *fh_object_get_type(FH_ANY object);
+FH_API struct fh_machine *fh_object_get_machine(FH_ANY object);
+
+/* --- The tree ------------------------------------------------------------------------------- */
+
+/**
+ * Put @child under @parent, which takes a ref. @name: without '/', not empty; NULL: no name.
+ * A child of an owner that is not shown is not shown; of one that was hidden, never.
+ * Errors, nothing changed: FH_EEXIST the name is taken; FH_EBUSY @child has a parent; FH_EDEAD one
+ * of them is disposed of; FH_ELOOP @parent is below @child; FH_EINVAL the name.
+ */
+FH_API enum fh_code fh_object_add_child(FH_ANY parent, const char *name, FH_ANY child,
+					struct fh_error *err);
+
+/** The child of that name (ref taken), or NULL. Constant cost. */
+FH_API struct fh_object *fh_object_find_child(FH_ANY parent, const char *name);
+
+/** The object at an absolute path ("/a/b"), or NULL (ref taken). */
+FH_API struct fh_object *fh_object_find(struct fh_machine *m, const char *path);
+
+/** The parent (ref taken), or NULL. */
+FH_API struct fh_object *fh_object_find_parent(FH_ANY object);
+
+/** Its name, or NULL if it has none. Valid as long as the object (borrowed). */
+FH_API const char *fh_object_name(FH_ANY object);
+
+/**
+ * The canonical path, or of an object that has left the tree the last one, into @buffer, always
+ * terminated. Returns the length it would need, without the terminator.
+ */
+FH_API size_t fh_object_path(FH_ANY object, char *buffer, size_t size);
+
+/**
+ * Call @visit for every child in order of creation; each is kept alive for the call. Stops when it
+ * returns false. Children may be added and removed meanwhile.
+ */
+FH_API void fh_object_each_child(FH_ANY parent, bool (*visit)(struct fh_object *child, void *arg),
+				 void *arg);
+
+/* --- Pins ----------------------------------------------------------------------------------- */
+
+/**
+ * Keep @target's memory until fh_unpin(), in the name of @holder. @kind is a constant string for
+ * the ledger ("dma", "cache"). A pin keeps nothing in the machine: the target may still be disposed
+ * of. It ends by itself when the holder is disposed of. The caller has a ref or pin of the target,
+ * or found it in the present read section.
+ * Returns NULL if either has been detached (L6).
+ */
+FH_API struct fh_pin *fh_object_pin(FH_ANY target, FH_ANY holder, const char *kind);
+
+/**
+ * The same, and @revoke is called once on control when the target is disposed of, after the drain,
+ * unless the holder is hidden or the pin has ended. It should unpin. Not called in a transaction
+ * or under any lock but the holder's domain.
+ */
+FH_API struct fh_pin *fh_object_pin_revocable(FH_ANY target, FH_ANY holder, const char *kind,
+					      void (*revoke)(struct fh_pin *pin, void *state),
+					      void *state);
+
+/**
+ * End a pin. NULL is allowed; so is a pin that its holder's dispose has ended, as long as the
+ * holder's memory is there. Returns NULL.
+ */
+FH_API struct fh_pin *fh_unpin(struct fh_pin *pin);
+
+/* --- Weak references, watches --------------------------------------------------------------- */
+
+/** A reference that keeps nothing alive (owned by caller). */
+FH_API struct fh_weak *fh_weak_new(FH_ANY target);
+/** The target (ref taken), or NULL once it is being disposed of. */
+FH_API struct fh_object *fh_weak_get(struct fh_weak *weak);
+/** Returns NULL; NULL is allowed. */
+FH_API struct fh_weak *fh_weak_free(struct fh_weak *weak);
+
+/**
+ * Be told once when @target is disposed of: after its drain, on control (or where its last ref goes,
+ * see struct fh_type). It belongs to @holder and goes with it. Returns NULL if either is detached.
+ */
+FH_API struct fh_watch *fh_object_watch(FH_ANY target, FH_ANY holder,
+					void (*disposed)(struct fh_object *target, void *state),
+					void *state);
+/** Not told any more once this returns, unless it is being told at this moment. Returns NULL. */
+FH_API struct fh_watch *fh_watch_remove(struct fh_watch *watch);
+
+/* --- Why is it alive (L8) ------------------------------------------------------------------- */
+
+/**
+ * Print why the object is alive: path, state, each ref and pin with holder and kind, and where a
+ * view still shows it. For people; takes locks and time in proportion to the machine.
+ */
+FH_API void fh_object_explain(FH_ANY object, FILE *out);
+
+struct fh_ledger {
+	uint64_t created; /**< objects ever made, without the machine's own */
+	uint64_t died;	  /**< finalized */
+	uint64_t alive;	  /**< the rest */
+};
+
+/** Counts at this moment; after fh_machine_drain() they are exact for one thread. */
+FH_API struct fh_ledger fh_ledger_read(struct fh_machine *m);
+
+/**
+ * Print the counts and, for each object alive, why; cycles of pins and refs among disposed
+ * objects as cycles. Returns the number alive, at most INT_MAX.
+ */
+FH_API int fh_ledger_print(struct fh_machine *m, FILE *out);
+
+FH_END_DECLS
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Properties: typed, named values of objects, declared in a table of the type.
+ *
+ * A property without callbacks lives in a field of the level's state at `offset`; the field's C type
+ * is given with each kind. Getting and setting find the name in constant time. A property is
+ * settable until its device is realized, or at any time if FH_PROPERTY_LIVE.
+ */
+#ifndef FREEHOLD_PROPERTY_H
+#define FREEHOLD_PROPERTY_H
+
+#include <freehold/object.h>
+
+FH_BEGIN_DECLS
+
+enum fh_property_kind {
+	FH_PROPERTY_BOOL,   /**< bool */
+	FH_PROPERTY_U8,	    /**< uint8_t ... */
+	FH_PROPERTY_U16,
+	FH_PROPERTY_U32,
+	FH_PROPERTY_U64,
+	FH_PROPERTY_I8,	    /**< int8_t ... */
+	FH_PROPERTY_I16,
+	FH_PROPERTY_I32,
+	FH_PROPERTY_I64,
+	FH_PROPERTY_SIZE,   /**< uint64_t, bytes; as text with a suffix K, M, G, T, P, E */
+	FH_PROPERTY_STRING, /**< char *, owned by the core, or NULL */
+	FH_PROPERTY_ENUM,   /**< int, an index of enum_names */
+	FH_PROPERTY_LINK,   /**< struct fh_object *: see FH_PROPERTY_STRONG */
+};
+
+enum {
+	FH_PROPERTY_READ_ONLY = 1, /**< only the type's own code changes it */
+	FH_PROPERTY_LIVE = 2,	   /**< settable while realized; serialised by the device's domain */
+	FH_PROPERTY_STRONG = 4,	   /**< a link that holds a ref until its object is disposed of;
+				      otherwise it is cleared when the target is disposed of */
+};
+
+/** A value on its way in or out. Strings and objects: see the functions. */
+struct fh_value {
+	enum fh_property_kind kind;
+	union {
+		bool boolean;
+		uint64_t u;	 /**< U8..U64, SIZE */
+		int64_t i;	 /**< I8..I64, ENUM (index) */
+		const char *string;
+		struct fh_object *link;
+	};
+};
+
+struct fh_property {
+	const char *name;
+	enum fh_property_kind kind;
+	unsigned flags;
+	size_t offset;		       /**< of the field in the state of the type's level */
+	const char *description;
+	const char *preset;	       /**< default, as text in the form of fh_object_set_text(); NULL: 0 */
+	const char *const *enum_names; /**< ENUM: ended by NULL */
+	const struct fh_type *link_type; /**< LINK: what it may point to; NULL: any object */
+	/**
+	 * Optional: called instead of storing into or loading from the field. @value is of the
+	 * property's kind and in its range. A string or link returned by get is borrowed.
+	 */
+	enum fh_code (*set)(struct fh_object *object, void *state, const struct fh_value *value,
+			    struct fh_error *err);
+	void (*get)(struct fh_object *object, void *state, struct fh_value *value);
+};
+
+/**
+ * Set a property. Errors, nothing changed: FH_ENOENT no such property; FH_ETYPE another kind;
+ * FH_ERANGE the value does not fit; FH_EPERM read-only, or not settable any more; FH_EDEAD the object
+ * has been detached; whatever the setter returned.
+ */
+FH_API enum fh_code fh_object_set_bool(FH_ANY object, const char *name, bool value,
+				       struct fh_error *err);
+FH_API enum fh_code fh_object_set_u64(FH_ANY object, const char *name, uint64_t value,
+				      struct fh_error *err); /**< unsigned kinds and SIZE */
+FH_API enum fh_code fh_object_set_i64(FH_ANY object, const char *name, int64_t value,
+				      struct fh_error *err); /**< any integer kind */
+FH_API enum fh_code fh_object_set_string(FH_ANY object, const char *name, const char *value,
+					 struct fh_error *err); /**< STRING (copied) and ENUM */
+FH_API enum fh_code fh_object_set_link(FH_ANY object, const char *name, FH_ANY target,
+				       struct fh_error *err); /**< target NULL: none */
+/** From text, as a command line has it: any kind; on/off, 0x.., 4K, names, paths of objects. */
+FH_API enum fh_code fh_object_set_text(FH_ANY object, const char *name, const char *text,
+				       struct fh_error *err);
+
+/** Get a property. Errors, output untouched: FH_ENOENT, FH_ETYPE. */
+FH_API enum fh_code fh_object_get_bool(FH_ANY object, const char *name, bool *ret_value,
+				       struct fh_error *err);
+FH_API enum fh_code fh_object_get_u64(FH_ANY object, const char *name, uint64_t *ret_value,
+				      struct fh_error *err);
+FH_API enum fh_code fh_object_get_i64(FH_ANY object, const char *name, int64_t *ret_value,
+				      struct fh_error *err);
+/** A copy (owned by caller, free()), or NULL if there is none: STRING and ENUM. */
+FH_API enum fh_code fh_object_get_string(FH_ANY object, const char *name, char **ret_value,
+					 struct fh_error *err);
+/** The target (ref taken), or NULL. */
+FH_API enum fh_code fh_object_get_link(FH_ANY object, const char *name,
+				       struct fh_object **ret_value, struct fh_error *err);
+/** Any kind as text (owned by caller, free()). */
+FH_API enum fh_code fh_object_get_text(FH_ANY object, const char *name, char **ret_text,
+				       struct fh_error *err);
+
+/** Call @visit for every property of the type, inherited ones first, until it returns false. */
+FH_API void fh_type_each_property(const struct fh_type *type,
+				  bool (*visit)(const struct fh_type *level,
+						const struct fh_property *property, void *arg),
+				  void *arg);
+
+/** A name and a text, for lists that creation takes; the list ends with an entry without a name. */
+struct fh_setting {
+	const char *name;
+	const char *text;
+};
+
+FH_END_DECLS
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The machine, as the layers of the library see it. It begins with the root of its tree.
+ *
+ * Upper layers hang their own part here by a pointer that only they follow, and give the object
+ * layer what it needs of them in a table, so that includes point downward only.
+ */
+#ifndef OBJECT_MACHINE_H
+#define OBJECT_MACHINE_H
+
+#include "base/lock.h"
+#include "object/object.h"
+
+struct fh_topology; /* memory layer */
+struct fh_domain;   /* memory layer */
+struct fh_timers;   /* device layer */
+
+struct fh_machine_ops {
+	/* memory: transactions of the topology lock. */
+	void (*edit_begin)(struct fh_machine *m);
+	void (*edit_commit)(struct fh_machine *m);
+	/* memory: a callback of @holder for @target, in its domain; see fh_chain_call(). */
+	bool (*call)(struct fh_object *owner, void (*call)(void *arg), void *arg);
+	/* device: the domain of callbacks for what @owner owns (borrowed), or NULL if none is above it. */
+	struct fh_domain *(*domain_of)(struct fh_object *owner);
+	/* memory: print where views still show the object; returns how many ranges (pins). */
+	uint32_t (*explain)(struct fh_object *object, FILE *out);
+	/* device: unrealize every realized device of the subtree, last realized first. On control, no locks. */
+	void (*unrealize)(struct fh_object *top);
+	/* device: run what is due; true if anything was. */
+	bool (*poll)(struct fh_machine *m);
+};
+
+struct fh_control {
+	struct fh_lock lock;	   /* control itself: who holds it may wait for grace periods */
+	struct fh_lock queue_lock; /* Q */
+	struct fh_object *first;   /* Q: linked by deferred.next; each holds a pin */
+	struct fh_object *last;	   /* Q */
+};
+
+struct fh_machine {
+	struct fh_object root;
+	const struct fh_machine_ops *ops;
+	struct fh_loop_ops loop_ops; /* zero: none */
+	void *loop;
+	struct fh_reaper *reaper;
+
+	struct fh_lock tree_lock;   /* T */
+	struct fh_lock links_lock;  /* weak refs, watches, revocable pins, link properties and strings */
+	struct fh_lock ledger_lock; /* A */
+	struct fh_list objects;	    /* A */
+	_Atomic uint64_t created;   /* A for writing */
+	_Atomic uint64_t died;	    /* A for writing */
+
+	struct fh_control control;
+	struct fh_gate drained; /* opened when an owner's `blocked` becomes 0 */
+
+	struct fh_lock class_lock;
+	struct fh_class_table *classes;
+
+	_Atomic uint64_t realizations; /* device: order in which realizations completed */
+	struct fh_topology *topology;  /* memory */
+	struct fh_timers *timers;      /* device */
+	struct fh_space *memory;       /* memory: the space "memory" */
+};
+
+static inline struct fh_object *fh_machine_object(struct fh_machine *m)
+{
+	return &m->root;
+}
+
+/* object layer's part of fh_machine_new() and of the end of fh_machine_destroy(). */
+void fh_machine_init_objects(struct fh_machine *m, const struct fh_machine_ops *ops,
+			     const struct fh_machine_options *options);
+void fh_machine_fini_objects(struct fh_machine *m);
+
+/* Have the embedder poll, if it has a loop. From anywhere. */
+void fh_machine_kick(struct fh_machine *m);
+
+/* control.c: put the object's dispose on the queue; the caller's pin passes over. */
+void fh_control_queue(struct fh_object *object);
+/* Take control and run the queue until it is empty. True if anything was done. Must be allowed to wait. */
+bool fh_control_run(struct fh_machine *m);
+/* death.c: the whole of L6 for one object, on control; the caller's pin is consumed. */
+void fh_object_dispose_now(struct fh_object *object);
+
+#endif

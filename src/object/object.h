@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an object is made of, for the layers of the library.
+ *
+ * One allocation: [the core's struct, which begins with struct fh_object][state of each level of the
+ * type, base first][name]. Every core struct (region, space, device, ...) begins with its object, so that a
+ * pointer to one is a pointer to the other.
+ *
+ * R1. `life` holds the two counts: refs in the upper half, pins in the lower. All refs together hold
+ *     one pin, so that the object is gone exactly when the word is 0 (L1).
+ * R2. Flags are only ever set, except SHOWN and REALIZED. What they mean stands beside them.
+ * R3. Fields marked T are guarded by the machine's tree lock, A by its ledger lock, P by the
+ *     topology lock. Order: topology, then tree, then links, then a holding's lock, then ledger: all leaves for each other but in that order.
+ * R4. A class marked `immediate` has no children in the tree, and disposing of it never waits.
+ */
+#ifndef OBJECT_OBJECT_H
+#define OBJECT_OBJECT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/assert.h"
+#include "base/list.h"
+#include "base/reaper.h"
+#include "freehold/machine.h"
+#include "freehold/object.h"
+#include "object/type.h"
+
+struct fh_family;
+struct fh_holding;
+struct fh_concern;
+
+enum fh_object_flag {
+	FH_OBJECT_SHOWN = 1 << 0,     /* P: its regions show, its callbacks are called (L6) */
+	FH_OBJECT_HIDDEN = 1 << 1,    /* P: never shown again */
+	FH_OBJECT_EXPOSED = 1 << 2,   /* has or had children, or was shown to the guest: dispose is for control */
+	FH_OBJECT_FINDABLE = 1 << 3,  /* was published, in the tree, or has weak links: finalize needs a grace period */
+	FH_OBJECT_REQUESTED = 1 << 4, /* dispose was asked for */
+	FH_OBJECT_DETACHED = 1 << 5,  /* L6 step 4 is done: no pins in its name, no links to it */
+	FH_OBJECT_LEFT = 1 << 6,      /* L6 step 5 is done: disposed of */
+	FH_OBJECT_FINALIZING = 1 << 7,
+	FH_OBJECT_BORN = 1 << 8,      /* init has succeeded: may be found */
+	FH_OBJECT_REALIZED = 1 << 9,  /* devices */
+	FH_OBJECT_BUILTIN = 1 << 10,  /* the machine's own: the ledger does not count it */
+};
+
+struct fh_object {
+	_Atomic uint64_t life;
+	_Atomic uint32_t flags;
+	_Atomic uint32_t blocked; /* callbacks of this owner that blocked and have not returned (L6) */
+	const struct fh_class *class;
+	struct fh_machine *machine;
+	struct fh_object *parent;	/* T */
+	struct fh_list sibling;		/* T: in parent->family->children, order of creation */
+	struct fh_list all;		/* A: in machine->objects */
+	struct fh_family *family;	/* T: children and their names; NULL until the first */
+	_Atomic(struct fh_holding *) holding; /* pins in its name; NULL until the first */
+	struct fh_concern *concern;	/* links lock: weak refs, watches and revocable pins on it */
+	const char *name;		/* in this allocation, or NULL; const after birth */
+	char *last_path;		/* set once by leave, before LEFT */
+	struct fh_deferred deferred;	/* the reaper's; before that `next` is control's queue */
+};
+
+/* --- The life word -------------------------------------------------------------------------- */
+
+#define FH_LIFE_REF (UINT64_C(1) << 32)
+#define FH_LIFE_PIN UINT64_C(1)
+
+static inline uint32_t fh_object_refs(const struct fh_object *object)
+{
+	return (uint32_t)(atomic_load_explicit(&object->life, memory_order_relaxed) >> 32);
+}
+
+static inline uint32_t fh_object_pins(const struct fh_object *object)
+{
+	return (uint32_t)atomic_load_explicit(&object->life, memory_order_relaxed);
+}
+
+/*
+ * An anonymous pin: the core's own uses (a view's range, a region's hold on its owner, a blocked
+ * callback), each of which fh_object_explain() can account for. The caller holds a pin or ref, or
+ * found the object in the present read section.
+ */
+static inline void fh_object_hold(struct fh_object *object)
+{
+	/* Relaxed: whoever adds a pin already has the object. */
+	const uint64_t life =
+		atomic_fetch_add_explicit(&object->life, FH_LIFE_PIN, memory_order_relaxed);
+
+	fh_assert((uint32_t)life != 0);
+}
+
+/* The last pin is gone: finalize, here or on the reaper. */
+void fh_object_last_unhold(struct fh_object *object);
+
+static inline void fh_object_unhold(struct fh_object *object)
+{
+	/* Release: what was done with the object precedes its finalize, which acquires. */
+	const uint64_t life =
+		atomic_fetch_sub_explicit(&object->life, FH_LIFE_PIN, memory_order_acq_rel);
+
+	fh_assert((uint32_t)life != 0);
+	if (FH_UNLIKELY(life == FH_LIFE_PIN))
+		fh_object_last_unhold(object);
+}
+
+static inline bool fh_object_has(const struct fh_object *object, uint32_t flags)
+{
+	/* Acquire: pairs with the release in fh_object_set_flags(). */
+	return (atomic_load_explicit(&object->flags, memory_order_acquire) & flags) != 0;
+}
+
+/* Returns the flags as they were. */
+static inline uint32_t fh_object_set_flags(struct fh_object *object, uint32_t flags)
+{
+	return atomic_fetch_or_explicit(&object->flags, flags, memory_order_acq_rel);
+}
+
+static inline uint32_t fh_object_clear_flags(struct fh_object *object, uint32_t flags)
+{
+	return atomic_fetch_and_explicit(&object->flags, ~flags, memory_order_acq_rel);
+}
+
+/* The look at the shown bit that precedes every callback. In a read section. */
+static inline bool fh_object_is_shown(const struct fh_object *object)
+{
+	return fh_object_has(object, FH_OBJECT_SHOWN);
+}
+
+/* --- Birth ---------------------------------------------------------------------------------- */
+
+/*
+ * Make an object of @type under @parent (NULL or a machine's root object with @outside: no parent, one ref for the caller).
+ * The order: allocate, reserve the name, @construct(object, arg) for the core's own fields (may be NULL), init base first, be findable.
+ * Returns (borrowed from the parent, or owned by caller), or NULL with *err.
+ * An object under a parent that is not shown is not shown; otherwise it is, unless it is a device.
+ */
+struct fh_object *fh_object_create(struct fh_machine *m, struct fh_object *parent, const char *name,
+				   const struct fh_type *type,
+				   enum fh_code (*construct)(struct fh_object *object, void *arg,
+							     struct fh_error *err),
+				   void *arg, struct fh_error *err);
+
+/* The owner argument of public constructors: NULL for a machine, else the object. *ret_m is its machine. */
+struct fh_object *fh_owner_of(FH_ANY owner, struct fh_machine **ret_m);
+
+static inline struct fh_object *fh_object_of(FH_ANY any)
+{
+	return any.object;
+}
+
+/* --- Death (death.c) ------------------------------------------------------------------------ */
+
+/*
+ * Undo a birth or a realize that failed half way: dispose of every child of @object that was created
+ * after @mark (in reverse), without a drain, since none of it was ever shown. @mark: see fh_object_mark().
+ */
+struct fh_list *fh_object_mark(struct fh_object *object);
+void fh_object_rollback(struct fh_object *object, struct fh_list *mark);
+
+/* True if the calling thread may wait for grace periods: no section, chain or lock. */
+bool fh_thread_may_wait(void);
+
+/* --- The tree (tree.c) ---------------------------------------------------------------------- */
+
+/* Below or equal. Tree lock held. */
+bool fh_object_is_below_locked(const struct fh_object *object, const struct fh_object *top);
+/* Next object in preorder within @top's subtree, NULL at the end; start with top. Tree lock held. */
+struct fh_object *fh_object_next_locked(const struct fh_object *object, const struct fh_object *top);
+
+/* --- Pins (pin.c) --------------------------------------------------------------------------- */
+
+/*
+ * A lasting pin. `aux` belongs to whoever made it. Nodes come from the holder's own stock and go back to it,
+ * and live as long as the holder.
+ */
+struct fh_pin {
+	struct fh_list node;	       /* in holding->pins, or holding->stock */
+	struct fh_object *target;      /* NULL: ended */
+	struct fh_holding *holding;
+	const char *kind;
+	uint64_t aux[5];
+	struct fh_revocation *revocation; /* NULL: not revocable */
+};
+
+/*
+ * As fh_object_pin(), with @target pinned already by the caller if @held (the pin passes over; on NULL it stays the caller's).
+ */
+struct fh_pin *fh_pin_take(struct fh_object *target, struct fh_object *holder, const char *kind);
+/* End a pin; true if it had not ended already. */
+bool fh_pin_drop(struct fh_pin *pin);
+
+#endif
