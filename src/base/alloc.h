@@ -7,6 +7,10 @@
  * R2. Anything whose size a user, a file or a guest chooses comes from fh_try_alloc and its kin, may
  *     be NULL, and becomes FH_ENOMEM.
  * R3. Everything is returned with fh_free, which accepts NULL.
+ *
+ * An embedder who wants another policy than R1 has two places for it: the malloc of the process, which
+ * is the only source of memory here and may free something or wait before it gives up, and SIGABRT. A
+ * hook of its own would have to be a mutable global, since an allocation does not know its machine.
  */
 #ifndef BASE_ALLOC_H
 #define BASE_ALLOC_H
@@ -14,7 +18,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "freehold/base.h"
+#include <freehold/base.h>
+
+#include "base/assert.h"
 
 /* Never NULL; contents undefined. */
 void *fh_alloc(size_t size)
@@ -61,6 +67,6 @@ static inline void fh_freep(void *ptr_to_ptr)
 #define fh_new(type) ((type *)fh_zalloc(sizeof(type)))
 
 /* Says that size bytes could not be had, and aborts. */
-_Noreturn void fh_out_of_memory(size_t size) __attribute__((cold, noinline));
+_Noreturn FH_COLD void fh_out_of_memory(size_t size);
 
 #endif

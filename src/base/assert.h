@@ -16,7 +16,10 @@
 
 #define FH_COLD __attribute__((cold, noinline))
 
-/* Prints "file:line: function: what" to standard error with one write(2), and aborts. */
+/* Prints "freehold: " and the message to standard error with one write(2), and aborts. */
+_Noreturn FH_COLD void fh_panic(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same with "file:line: function: what". */
 _Noreturn FH_COLD void fh_assert_fail(const char *what, const char *file, int line,
 				      const char *function);
 

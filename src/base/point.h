@@ -8,8 +8,9 @@
  *
  * R1. A name is "noun.moment", such as "drain.before-count". Names are not declared anywhere: two
  *     places may share one.
- * R2. An armed point stops one thread, once, and is disarmed when that thread goes on.
- * R3. A thread that is stopped holds whatever it held: sections, locks, domains.
+ * R2. An arming stops one thread, once.
+ * R3. A thread that is stopped holds whatever it held: sections, locks, domains. If it is never
+ *     released, the process ends with a message after two minutes.
  */
 #ifndef BASE_POINT_H
 #define BASE_POINT_H
@@ -24,20 +25,20 @@
 /* Called by FH_POINT(): stops the calling thread if the point is armed for it. */
 void fh_point_hit(const char *name);
 
-/* Arms name: the next thread that comes there stops. It must not be armed already. */
+/* Arms name: the next thread that comes there stops. Arming it twice stops two threads. */
 void fh_point_arm(const char *name);
 
 /* As fh_point_arm, for the n-th arrival (1 is the next); only is a thread whose arrivals alone
  * count (borrowed for the call), NULL for any. */
 void fh_point_arm_at(const char *name, unsigned nth, const pthread_t *only);
 
-/* Waits until a thread is stopped at name. False if none was after 20 seconds. */
+/* Waits until every arming of name has stopped its thread. False if that took 20 seconds. */
 bool fh_point_wait(const char *name);
 
 /* True if a thread is stopped at name at this moment. */
 bool fh_point_stopped(const char *name);
 
-/* Lets the thread that is stopped at name go on; if none is yet, disarms the point. */
+/* Lets all go on that are stopped at name, and disarms it for those who have not come. */
 void fh_point_release(const char *name);
 
 /* Releases and disarms everything: for the teardown of a test that failed half way. */

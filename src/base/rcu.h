@@ -80,7 +80,7 @@ unsigned fh_rcu_leave(struct fh_thread *t);
 /* Enters as many sections as fh_rcu_leave() left. */
 void fh_rcu_resume(struct fh_thread *t, unsigned depth);
 
-/* Waits for a grace period that begins after the call. Not within a read section. */
+/* Waits for a grace period that begins after the call. Context: fh_thread_assert_may_wait(). */
 void fh_rcu_synchronize(void);
 
 /*

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "freehold/base.h"
+#include <freehold/base.h>
 
 struct fh_reaper;
 
@@ -49,9 +49,9 @@ struct fh_reaper *fh_reaper_destroy(struct fh_reaper *reaper);
 void fh_reaper_defer(struct fh_reaper *reaper, struct fh_deferred *deferred, size_t bytes);
 
 /*
- * Waits until everything has run that was queued at any time before it returns, what runs queue
- * included. Not within a read section, not on a reaper's thread, not while holding what a run() may
- * want. Threads that never stop pushing can hold it up.
+ * Waits for a moment, after the call, at which nothing waited and everything pushed until then had run,
+ * what runs had pushed included. Context: fh_thread_assert_may_wait(), not on a reaper's thread, not
+ * while holding what a run() may want. Threads that never stop pushing can hold it up.
  */
 void fh_reaper_drain(struct fh_reaper *reaper);
 
@@ -66,7 +66,7 @@ void fh_reaper_set_limit(struct fh_reaper *reaper, size_t bytes);
 /* More than the limit waits. Two relaxed loads. */
 bool fh_reaper_over_limit(const struct fh_reaper *reaper);
 
-/* Waits until no more than the limit waits. Same conditions as fh_reaper_drain(). */
+/* Waits until no more than the limit waits. Context: as fh_reaper_drain(). */
 void fh_reaper_throttle(struct fh_reaper *reaper);
 
 #endif

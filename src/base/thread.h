@@ -94,6 +94,17 @@ static inline void fh_thread_hold(struct fh_thread *t, enum fh_held kind)
 	t->held[kind]++;
 }
 
+/*
+ * Asserts that the thread may wait for a grace period, or for a thread that does: it is in no read
+ * section and holds nothing but control.
+ */
+static inline void fh_thread_assert_may_wait(const struct fh_thread *t)
+{
+	fh_assert(t->depth == 0);
+	for (unsigned kind = FH_HELD_CONTROL + 1; kind < FH_HELD_KINDS; kind++)
+		fh_assert(t->held[kind] == 0);
+}
+
 static inline void fh_thread_unhold(struct fh_thread *t, enum fh_held kind)
 {
 	fh_assert(t->held[kind] > 0);

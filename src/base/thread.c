@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a thread's block. See thread.h for R1-R4.
+ *
+ * The key is process-wide, like the registry of readers in liburcu: a thread is no machine's. Its
+ * destructor lies in this library, which therefore must not be unloaded while threads run that used
+ * it; the shared library is linked with -z nodelete.
+ */
+#include "base/thread.h"
+
+#include <pthread.h>
+
+#include "base/alloc.h"
+
+_Thread_local struct fh_thread *fh_thread_current;
+
+static pthread_key_t thread_key;
+static pthread_once_t thread_key_once = PTHREAD_ONCE_INIT;
+
+/* The destructor of the key. If a later one calls fh_thread_self(), the key is set again and glibc
+ * comes round once more (R2). */
+static void thread_end(void *ptr)
+{
+	struct fh_thread *t = ptr;
+
+	fh_assert(t == fh_thread_current);
+	fh_thread_assert_may_wait(t);
+	fh_assert(t->held[FH_HELD_CONTROL] == 0);
+	fh_assert(t->chain == NULL);
+	fh_assert(atomic_load_explicit(&t->waiting_for, memory_order_relaxed) == NULL);
+	if (t->lookaside) {
+		fh_assert(t->lookaside_free != NULL);
+		t->lookaside_free(t->lookaside);
+	}
+	fh_thread_current = NULL;
+	fh_free(t);
+}
+
+static void thread_key_make(void)
+{
+	fh_assert(pthread_key_create(&thread_key, thread_end) == 0);
+}
+
+/* A block whose address has a low half that is not zero (R4). One in 2^26 has; it is passed over. */
+static struct fh_thread *thread_alloc(void)
+{
+	struct fh_thread *t = fh_zalloc_aligned(sizeof(*t), _Alignof(struct fh_thread));
+	struct fh_thread *other;
+
+	if (FH_LIKELY((uint32_t)(uintptr_t)t != 0))
+		return t;
+	other = fh_zalloc_aligned(sizeof(*t), _Alignof(struct fh_thread));
+	fh_free(t);
+	return other;
+}
+
+struct fh_thread *fh_thread_new(void)
+{
+	struct fh_thread *t;
+
+	fh_assert(pthread_once(&thread_key_once, thread_key_make) == 0);
+	t = thread_alloc();
+	if (pthread_setspecific(thread_key, t) != 0)
+		fh_out_of_memory(sizeof(*t));
+	fh_thread_current = t;
+	return t;
+}
