@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+#
+# The front door. Meson and Ninja do the work; this file knows how they are called. All that is
+# made lies in build/, and what was fetched from Debian's mirrors in ~/.cache/freehold.
+
+BUILD := build/main
+PREFIX ?= /usr/local
+RUN_ARGS ?=
+
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make run        build the machine and boot Debian on it (RUN_ARGS: its options)'
+	@echo 'make check      build in every configuration, run every test and check'
+	@echo 'make bench      measure; writes build/bench.json'
+	@echo 'make soak       the tests that take long'
+	@echo 'make mutants    prove that the tests can fail'
+	@echo 'make docs       the reference of the public headers, build/main/docs/html'
+	@echo 'make build      build the library and the program'
+	@echo 'make install    install them (PREFIX=/usr/local, DESTDIR=)'
+	@echo 'make clean      remove build/'
+	@echo
+	@echo 'run and check first look for what this machine lacks, and install it on Debian.'
+
+setup-run:
+	@tools/setup.sh run
+
+setup-check:
+	@tools/setup.sh check
+
+# Only what an embedder needs: the tests have build directories of their own.
+configure: setup-run
+	@test -e $(BUILD)/build.ninja || meson setup $(BUILD) -Dtests=disabled -Dexamples=disabled
+
+build: configure
+	@ninja -C $(BUILD)
+
+run: build
+	@tools/run.sh $(RUN_ARGS)
+
+check: setup-check
+	@tools/check.py
+
+bench: build
+	@$(BUILD)/bench/bench --json build/bench.json
+
+soak: setup-check
+	@tools/check.py --soak
+
+mutants: setup-check
+	@tools/mutants.py
+
+docs: setup-check configure
+	@ninja -C $(BUILD) docs
+
+install: configure
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@meson install -C $(BUILD)
+
+clean:
+	@rm -rf build
+
+.PHONY: help setup-run setup-check configure build run check bench soak mutants docs install clean
