@@ -23,19 +23,36 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/*
+ * liburcu's variable with a cheaper way to its address: inside a shared library it would be four calls
+ * for each section otherwise. Declared before liburcu does it, since clang takes no attribute after a
+ * use, and again afterwards, since gcc goes by the last declaration.
+ */
+struct urcu_bp_reader;
+extern _Thread_local struct urcu_bp_reader *urcu_bp_reader
+	__attribute__((tls_model("initial-exec")));
+
+/*
+ * Its functions, declared ahead to give them an attribute: liburcu carves its readers out of an arena
+ * with less alignment than their type asks for. That is harmless on every host, as only the first
+ * word is used, but UBSan would stop at every section.
+ */
+#define FH_RCU_MISALIGNED __attribute__((no_sanitize("alignment")))
+FH_RCU_MISALIGNED static inline void _urcu_bp_read_lock_update(unsigned long count);
+FH_RCU_MISALIGNED static inline void _urcu_bp_read_lock(void);
+FH_RCU_MISALIGNED static inline void _urcu_bp_read_unlock(void);
+FH_RCU_MISALIGNED static inline int _urcu_bp_read_ongoing(void);
+
 #define URCU_INLINE_SMALL_FUNCTIONS
 #include <urcu/urcu-bp.h>
 #include <urcu/static/urcu-bp.h>
 
+extern _Thread_local struct urcu_bp_reader *urcu_bp_reader
+	__attribute__((tls_model("initial-exec")));
+
 #include "base/annotate.h"
 #include "base/assert.h"
 #include "base/thread.h"
-
-#ifdef CONFIG_RCU_TLS
-/* The same variable, declared again with a cheaper way to its address inside a shared library. */
-extern _Thread_local struct urcu_bp_reader *urcu_bp_reader
-	__attribute__((tls_model("initial-exec")));
-#endif
 
 #if FH_TSAN
 void fh_rcu_tsan_section_ends(void);
