@@ -130,13 +130,14 @@ class Workshop:
         path = pathlib.Path(self.tests[name]["cmd"][0])
         return [str(path.relative_to(self.build))] if path.is_relative_to(self.build) else []
 
-    def compile(self, names):
-        """True if what the tests need compiles."""
+    def compile(self, names, log_name):
+        """Compiles what the tests need."""
         targets = [self.target(name) for name in names]
         everything = not all(targets)
-        with open(self.place / "build.log", "w", encoding="utf-8") as log:
-            return configs.build(self.config, log, self.build,
-                                 [] if everything else [target[0] for target in targets])
+        with open(self.place / f"{log_name}.log", "w", encoding="utf-8") as log:
+            if not configs.build(self.config, log, self.build,
+                                 [] if everything else [target[0] for target in targets]):
+                raise MutantError(f"does not compile: see {log.name}")
 
     def fails(self, name, case, timeout):
         """Why the test, or one case of it, does not pass; None if it does."""
@@ -165,21 +166,21 @@ class Workshop:
         return None
 
 
-def baseline(workshop, mutants):
-    """Runs the named tests without any mutant; returns the time that each took."""
-    names = sorted({mutant.test for mutant in mutants})
-    for name in names:
-        if name not in workshop.tests:
-            raise MutantError(f"no test is called {name} ({workshop.config.name})")
-    if not workshop.compile(names):
-        raise MutantError(f"the tree does not compile: see {workshop.place / 'build.log'}")
+def baseline(workshop, mutants, tally):
+    """Runs the named tests without any mutant; returns the time that each took that passed."""
+    for name in sorted({mutant.test for mutant in mutants} - workshop.tests.keys()):
+        tally.error(f"no test is called {name} ({workshop.config.name})")
+    killers = sorted({(mutant.test, mutant.case) for mutant in mutants
+                      if mutant.test in workshop.tests})
+    workshop.compile({test for test, _ in killers}, "baseline")
     seconds = {}
-    for killer in sorted({(mutant.test, mutant.case) for mutant in mutants}):
+    for test, case in killers:
         start = time.monotonic()
-        why = workshop.fails(*killer, timeout=600)
+        why = workshop.fails(test, case, timeout=600)
         if why:
-            raise MutantError(f"{'/'.join(filter(None, killer))} fails without any mutant: {why}")
-        seconds[killer[0]] = time.monotonic() - start
+            tally.error(f"{test}/{case} fails without any mutant: {why}")
+        else:
+            seconds[test, case] = time.monotonic() - start
     return seconds
 
 
@@ -187,9 +188,8 @@ def try_mutant(workshop, mutant, seconds):
     """Why the named test failed, or None if the mutant survived."""
     apply_patch(mutant.path, workshop.tree)
     try:
-        if not workshop.compile([mutant.test]):
-            raise MutantError(f"does not compile: see {workshop.place / 'build.log'}")
-        return workshop.fails(mutant.test, mutant.case, max(15, 10 * seconds[mutant.test]))
+        workshop.compile([mutant.test], mutant.name)
+        return workshop.fails(mutant.test, mutant.case, max(15, 10 * seconds))
     finally:
         apply_patch(mutant.path, workshop.tree, "--reverse")
 
@@ -213,14 +213,16 @@ def run_workshop(name, mutants, tally):
     workshop = Workshop(name)
     try:
         workshop.prepare()
-        seconds = baseline(workshop, mutants)
+        seconds = baseline(workshop, mutants, tally)
     except MutantError as error:
-        tally.error(error)
+        tally.error(f"{name}: {error}")
         return
     for mutant in mutants:
+        if (mutant.test, mutant.case) not in seconds:
+            continue
         start = time.monotonic()
         try:
-            why = try_mutant(workshop, mutant, seconds)
+            why = try_mutant(workshop, mutant, seconds[mutant.test, mutant.case])
         except MutantError as error:
             tally.error(f"{mutant.name}: {error}")
             continue
