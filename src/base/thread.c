@@ -27,7 +27,7 @@ static void thread_end(void *ptr)
 	fh_thread_assert_may_wait(t);
 	fh_assert(t->held[FH_HELD_CONTROL] == 0);
 	fh_assert(t->chain == NULL);
-	fh_assert(atomic_load_explicit(&t->waiting_for, memory_order_relaxed) == NULL);
+	fh_assert(t->handed == NULL && !t->blocking);
 	if (t->lookaside) {
 		fh_assert(t->lookaside_free != NULL);
 		t->lookaside_free(t->lookaside);

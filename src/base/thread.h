@@ -5,18 +5,16 @@
  * One pointer, because a thread-local access costs most inside a shared library; initial-exec,
  * because then it is one load from a fixed offset instead of a call.
  *
- * R1. The block is made on first use and belongs to its thread. Nobody else touches a field, except
- *     those marked S (shared), which are atomic.
+ * R1. The block is made on first use and belongs to its thread. Nobody else touches a field.
  * R2. It is freed by a destructor of a pthread key. Other keys' destructors may still use the
  *     library afterwards: they get a new block, which goes in the next round of destructors.
- * R3. A thread ends with no section open, nothing held and nothing awaited (asserted): so a pointer to
- *     a block, read from a lock that the thread owns, is valid as long as that lock stays owned.
+ * R3. A thread ends with no section open and nothing held (asserted): so a pointer to a block, read
+ *     from a lock that the thread owns, is valid as long as that lock stays owned.
  * R4. The low 32 bits of a block's address are never all zero (lock.h needs that).
  */
 #ifndef BASE_THREAD_H
 #define BASE_THREAD_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -45,8 +43,11 @@ struct fh_thread {
 	/* All layers, through fh_thread_hold/unhold: how many of each kind are held. */
 	unsigned held[FH_HELD_KINDS];
 
-	/* Memory layer: innermost link of the chain of callbacks that the thread is in. */
+	/* Memory layer (chain.h): innermost frame of the chain of callbacks that the thread is in. */
 	void *chain;
+
+	/* Memory layer (chain.h): a domain that the thread waited for and holds for its next try. */
+	void *handed;
 
 	/*
 	 * Memory layer: lookaside of recent lookups, allocated when wanted; lookaside_free is called
@@ -56,10 +57,14 @@ struct fh_thread {
 	void (*lookaside_free)(void *lookaside);
 
 	/*
-	 * Memory layer, S: the domain whose lock the thread waits for, NULL otherwise. Written by the
-	 * thread, read by others that look for a circle of waits, all under that search's lock.
+	 * Memory layer (chain.h): how often the thread left its read sections to wait, within a callback
+	 * or an access. Who looked something up before looks again if it changed.
 	 */
-	_Atomic(void *) waiting_for;
+	uint64_t left;
+
+	/* Memory layer (chain.h): fh_blocking_begin() outside callbacks. */
+	bool blocking;
+	unsigned blocking_depth;
 } __attribute__((aligned(64)));
 
 /* NULL until first use. Only fh_thread_self() and thread.c touch it. */
