@@ -14,6 +14,7 @@
 struct fh_topology; /* memory layer */
 struct fh_domain;   /* memory layer */
 struct fh_timers;   /* device layer */
+struct fh_wait;	    /* memory layer */
 
 struct fh_machine_ops {
 	/* memory: transactions of the topology lock. */
@@ -62,6 +63,9 @@ struct fh_machine {
 	struct fh_topology *topology;  /* memory */
 	struct fh_timers *timers;      /* device */
 	struct fh_space *memory;       /* memory: the space "memory" */
+
+	struct fh_lock wait_lock;      /* memory (chain.h): a leaf */
+	struct fh_wait *waits;	       /* wait lock: threads of a chain that wait for a domain */
 };
 
 static inline struct fh_object *fh_machine_object(struct fh_machine *m)
