@@ -17,6 +17,7 @@ struct fh_concern *fh_object_concern(struct fh_object *object)
 	fh_list_init(&concern->watches);
 	fh_list_init(&concern->revocations);
 	fh_list_init(&concern->links);
+	fh_list_init(&concern->watching);
 	fh_list_init(&concern->held);
 	object->concern = concern;
 	return concern;
@@ -32,6 +33,7 @@ void fh_object_concern_free(struct fh_object *object)
 	fh_assert(fh_list_empty(&concern->watches));
 	fh_assert(fh_list_empty(&concern->revocations));
 	fh_assert(fh_list_empty(&concern->links));
+	fh_assert(fh_list_empty(&concern->watching));
 	fh_assert(fh_list_empty(&concern->held));
 	object->concern = NULL;
 	fh_free(concern);

@@ -20,6 +20,7 @@ struct fh_concern {
 	struct fh_list watches;	    /* watch.c: watches on it */
 	struct fh_list revocations; /* pin.c: revocable pins on it */
 	struct fh_list links;	    /* property-link.c: weak link properties that point to it */
+	struct fh_list watching;    /* watch.c: its own watches, told or not */
 	struct fh_list held;	    /* property-link.c: its own link properties that point somewhere */
 };
 

@@ -13,7 +13,7 @@
 
 struct fh_topology; /* memory layer */
 struct fh_domain;   /* memory layer */
-struct fh_timers;   /* device layer */
+struct fh_devices;  /* device layer */
 struct fh_wait;	    /* memory layer */
 
 struct fh_machine_ops {
@@ -50,18 +50,19 @@ struct fh_machine {
 	struct fh_lock links_lock;  /* weak refs, watches, revocable pins, link properties and strings */
 	struct fh_lock ledger_lock; /* A */
 	struct fh_list objects;	    /* A */
-	_Atomic uint64_t created;   /* A for writing */
-	_Atomic uint64_t died;	    /* A for writing */
+	uint64_t died;		    /* A: objects finalized */
 
 	struct fh_control control;
 	struct fh_gate drained; /* opened when an owner's `blocked` becomes 0 */
 
 	struct fh_lock class_lock;
-	struct fh_class_table *classes;
+	_Atomic(struct fh_class_table *) classes;
+	const struct fh_type **types; /* class lock: known by name */
+	size_t type_count;
 
 	_Atomic uint64_t realizations; /* device: order in which realizations completed */
 	struct fh_topology *topology;  /* memory */
-	struct fh_timers *timers;      /* device */
+	struct fh_devices *devices;    /* device: device/device.h */
 	struct fh_space *memory;       /* memory: the space "memory" */
 
 	struct fh_lock wait_lock;      /* memory (chain.h): a leaf */

@@ -23,6 +23,7 @@
 
 #include "base/assert.h"
 #include "base/list.h"
+#include "base/lock.h"
 #include "base/reaper.h"
 #include "freehold/machine.h"
 #include "freehold/object.h"
@@ -44,6 +45,9 @@ enum fh_object_flag {
 	FH_OBJECT_BORN = 1 << 8,      /* init has succeeded: may be found */
 	FH_OBJECT_REALIZED = 1 << 9,  /* devices */
 	FH_OBJECT_BUILTIN = 1 << 10,  /* the machine's own: the ledger does not count it */
+	FH_OBJECT_KEPT = 1 << 11,     /* T: was there when its parent's realize began */
+	/* From this bit on: levels of the type whose init has succeeded, so that a failed birth undoes these. */
+	FH_OBJECT_LEVEL = 1 << 24,
 };
 
 struct fh_object {
@@ -57,8 +61,9 @@ struct fh_object {
 	struct fh_list all;		/* A: in machine->objects */
 	struct fh_family *family;	/* T: children and their names; NULL until the first */
 	_Atomic(struct fh_holding *) holding; /* pins in its name; NULL until the first */
-	struct fh_concern *concern;	/* links lock: weak refs, watches and revocable pins on it */
-	const char *name;		/* in this allocation, or NULL; const after birth */
+	_Atomic(struct fh_concern *) concern; /* links lock: weak refs, watches and revocable pins on it */
+	_Atomic(const char *) name;	/* NULL: none; set once, at birth or when it joins the tree */
+	char *name_storage;		/* if it joined the tree after birth; goes with the object */
 	char *last_path;		/* set once by leave, before LEFT */
 	struct fh_deferred deferred;	/* the reaper's; before that `next` is control's queue */
 };
@@ -115,7 +120,8 @@ static inline bool fh_object_has(const struct fh_object *object, uint32_t flags)
 /* Returns the flags as they were. */
 static inline uint32_t fh_object_set_flags(struct fh_object *object, uint32_t flags)
 {
-	return atomic_fetch_or_explicit(&object->flags, flags, memory_order_acq_rel);
+	/* seq_cst for DETACHED: see holding_new() in pin.c. */
+	return atomic_fetch_or_explicit(&object->flags, flags, memory_order_seq_cst);
 }
 
 static inline uint32_t fh_object_clear_flags(struct fh_object *object, uint32_t flags)
@@ -132,7 +138,7 @@ static inline bool fh_object_is_shown(const struct fh_object *object)
 /* --- Birth ---------------------------------------------------------------------------------- */
 
 /*
- * Make an object of @type under @parent (NULL or a machine's root object with @outside: no parent, one ref for the caller).
+ * Make an object of @type under @parent (NULL: no parent, one ref for the caller).
  * The order: allocate, reserve the name, @construct(object, arg) for the core's own fields (may be NULL), init base first, be findable.
  * Returns (borrowed from the parent, or owned by caller), or NULL with *err.
  * An object under a parent that is not shown is not shown; otherwise it is, unless it is a device.
@@ -155,10 +161,17 @@ static inline struct fh_object *fh_object_of(FH_ANY any)
 
 /*
  * Undo a birth or a realize that failed half way: dispose of every child of @object that was created
- * after @mark (in reverse), without a drain, since none of it was ever shown. @mark: see fh_object_mark().
+ * after fh_object_mark(), in reverse and without a drain, since none of it was ever shown.
  */
-struct fh_list *fh_object_mark(struct fh_object *object);
-void fh_object_rollback(struct fh_object *object, struct fh_list *mark);
+void fh_object_mark(struct fh_object *object);
+void fh_object_rollback(struct fh_object *object);
+/* The end of an object whose birth failed; takes the creator's ref. */
+void fh_object_abort_birth(struct fh_object *object);
+/* The last ref went; its pin passes over. */
+void fh_object_last_unref(struct fh_object *object);
+/* The type's callbacks, derived first. */
+void fh_object_call_dispose(struct fh_object *object);
+void fh_object_finalize(struct fh_object *object);
 
 /* True if the calling thread may wait for grace periods: no section, chain or lock. */
 bool fh_thread_may_wait(void);
@@ -169,6 +182,11 @@ bool fh_thread_may_wait(void);
 bool fh_object_is_below_locked(const struct fh_object *object, const struct fh_object *top);
 /* Next object in preorder within @top's subtree, NULL at the end; start with top. Tree lock held. */
 struct fh_object *fh_object_next_locked(const struct fh_object *object, const struct fh_object *top);
+
+/* The child created last, or NULL. Tree lock held. */
+struct fh_object *fh_object_last_child_locked(const struct fh_object *object);
+/* FH_OK for NULL and for what may be a name. */
+enum fh_code fh_object_check_name(const char *name, struct fh_error *err);
 
 /* --- Pins (pin.c) --------------------------------------------------------------------------- */
 
@@ -186,10 +204,57 @@ struct fh_pin {
 };
 
 /*
- * As fh_object_pin(), with @target pinned already by the caller if @held (the pin passes over; on NULL it stays the caller's).
+ * As fh_object_pin(). NULL if the holder's list is closed. `aux` of the result is the caller's to set.
  */
 struct fh_pin *fh_pin_take(struct fh_object *target, struct fh_object *holder, const char *kind);
 /* End a pin; true if it had not ended already. */
 bool fh_pin_drop(struct fh_pin *pin);
+/* Who holds it (borrowed). */
+struct fh_object *fh_pin_holder(const struct fh_pin *pin);
+/* End all pins in the object's name and refuse new ones; idempotent. */
+void fh_holding_close(struct fh_object *object);
+/* At finalize: the stock goes. */
+void fh_holding_free(struct fh_object *object);
+/* Call @visit for each pin in the object's name. */
+void fh_holding_each(struct fh_object *object,
+		     void (*visit)(const struct fh_pin *pin, void *arg), void *arg);
+
+struct fh_holding {
+	struct fh_lock lock;
+	struct fh_object *holder; /* C */
+	struct fh_list pins;	  /* lock: in force */
+	struct fh_list stock;	  /* lock: ended, to be used again */
+	bool closed;		  /* lock: detached */
+};
+
+/* --- What others attached to an object (concern.h, watch.c) ---------------------------------- */
+
+/* Weak refs and weak links read as nothing from here on. */
+void fh_concern_clear(struct fh_object *object);
+/* Tell those who watch the object, or hold revocable pins on it. Foreign code runs. */
+void fh_concern_revoke_below(struct fh_object *top);
+void fh_concern_notify_below(struct fh_object *top);
+bool fh_concern_has_notices(struct fh_object *object);
+/* Watches in the object's own name are not told any more. */
+void fh_concern_unwatch(struct fh_object *object);
+/* At finalize. */
+void fh_concern_free(struct fh_object *object);
+
+struct fh_revocation;
+/* Have the pin revoked when @target is disposed of; false if that has begun. */
+bool fh_revocation_new(struct fh_pin *pin, struct fh_object *target,
+		       void (*revoke)(struct fh_pin *pin, void *state), void *state);
+/* The pin has ended. */
+void fh_revocation_end(struct fh_revocation *revocation);
+
+/* --- Death, in parts ------------------------------------------------------------------------ */
+
+/* Take the object out of its parent and call what there is to call; children have left (tree.c). */
+bool fh_object_unlink(struct fh_object *object);
+enum fh_code fh_object_link(struct fh_object *parent, const char *name, struct fh_object *child,
+			    struct fh_error *err);
+void fh_family_free(struct fh_object *object);
+/* The path as a string to be fh_free'd. */
+char *fh_object_path_dup(struct fh_object *object);
 
 #endif

@@ -31,6 +31,9 @@ struct fh_core_ops {
 	void (*shown_changed)(struct fh_object *object);
 	/* Before the memory goes, after the type's own finalize callbacks. */
 	void (*finalize)(struct fh_object *object);
+	/* Devices: a table (fh_alloc'ed, the class frees it) with @derived's fields, and @base's where NULL. */
+	const struct fh_device_ops *(*merge)(const struct fh_device_ops *base,
+					     const struct fh_device_ops *derived);
 	/* For fh_object_explain(): an object that this one pins because it is what it is (region: owner), or NULL. */
 	struct fh_object *(*held_by_nature)(struct fh_object *object);
 };
@@ -50,7 +53,8 @@ struct fh_class {
 	const struct fh_type *type;
 	const struct fh_class *parent;
 	size_t size;	    /* of an object without its name */
-	size_t state_offset; /* of the most derived level, from the object */
+	size_t state_offset; /* of this level, from the object */
+	size_t align;	     /* 0: as malloc's */
 	unsigned depth;
 	const struct fh_core_ops *core; /* of the nearest level that has one; never NULL */
 	const struct fh_device_ops *device; /* merged: NULL fields inherited; NULL: not a device */
@@ -61,9 +65,15 @@ struct fh_class {
 	struct fh_class_level *levels;		/* by hash of type */
 	struct fh_interface_entry *interfaces;	/* by hash of interface */
 	struct fh_class_property *properties;	/* by hash of name; derived overrides base */
-	bool has_properties;
-	const struct fh_class *next; /* in the machine's list */
 };
+
+/* Frees all classes. */
+void fh_classes_fini(struct fh_machine *m);
+
+static inline void *fh_class_state(const struct fh_class_level *level, struct fh_object *object)
+{
+	return (char *)object + level->state_offset;
+}
 
 /* The class of @type in @m. Lock-free after the first time. */
 const struct fh_class *fh_class_get(struct fh_machine *m, const struct fh_type *type);

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Dispose, in the one order of law L6: hide, drain, unrealize, detach, leave.
+ *
+ * R1. Every step is idempotent and may find that another thread has done it for a part of the
+ *     subtree: whoever sets a flag first does the work.
+ * R2. Steps that only take down links run in one transaction. Immediate objects (regions, lines,
+ *     timers) leave the tree inside a transaction of their own, so that inside one a subtree
+ *     only grows.
+ * R3. Foreign code (unrealize, revocations, watches, dispose callbacks) runs outside of all locks.
+ * R4. Who calls these functions holds a pin of the object.
+ */
+#include "base/rcu.h"
+#include "object/machine.h"
+
+/* --- Hide (L6.1) ---------------------------------------------------------------------------- */
+
+static void hide(struct fh_object *top)
+{
+	struct fh_machine *m = top->machine;
+
+	if (fh_object_has(top, FH_OBJECT_HIDDEN))
+		return;
+	m->ops->edit_begin(m);
+	fh_lock_acquire(&m->tree_lock);
+	for (struct fh_object *o = top; o; o = fh_object_next_locked(o, top)) {
+		fh_object_set_flags(o, FH_OBJECT_HIDDEN);
+		const uint32_t were = fh_object_clear_flags(o, FH_OBJECT_SHOWN);
+
+		if ((were & FH_OBJECT_SHOWN) && o->class->core->shown_changed)
+			o->class->core->shown_changed(o);
+	}
+	fh_lock_release(&m->tree_lock);
+	m->ops->edit_commit(m);
+	FH_POINT("dispose.hidden");
+}
+
+/* --- Drain (L6.2) --------------------------------------------------------------------------- */
+
+static bool blocked_below(struct fh_object *top)
+{
+	struct fh_machine *m = top->machine;
+	bool any = false;
+
+	fh_lock_acquire(&m->tree_lock);
+	for (struct fh_object *o = top; o && !any; o = fh_object_next_locked(o, top))
+		/* Acquire: what a callback did precedes what its device's unrealize sees. */
+		any = atomic_load_explicit(&o->blocked, memory_order_acquire) != 0;
+	fh_lock_release(&m->tree_lock);
+	return any;
+}
+
+/*
+ * After the grace period each callback that began before hide has returned, or is counted in
+ * `blocked` until it does (L6): it was counted inside the section that it left.
+ */
+static void drain(struct fh_object *top)
+{
+	struct fh_machine *m = top->machine;
+
+	FH_POINT("drain.synchronize");
+	fh_rcu_synchronize();
+	FH_POINT("drain.before-count");
+	for (;;) {
+		const uint32_t key = fh_gate_enter(&m->drained);
+
+		if (!blocked_below(top))
+			break;
+		fh_gate_wait(&m->drained, key, FH_WAIT_FOREVER);
+	}
+	FH_POINT("drain.done");
+}
+
+/* --- Detach (L6.4) -------------------------------------------------------------------------- */
+
+/* In a transaction. */
+static void detach_one(struct fh_object *object)
+{
+	struct fh_machine *m = object->machine;
+
+	/* Under the tree lock: a child joins before this, or is refused. */
+	fh_lock_acquire(&m->tree_lock);
+	fh_object_set_flags(object, FH_OBJECT_DETACHED);
+	fh_lock_release(&m->tree_lock);
+	if (object->class->core->detach)
+		object->class->core->detach(object);
+	fh_concern_clear(object);
+	fh_concern_unwatch(object);
+	fh_holding_close(object);
+}
+
+static void detach(struct fh_object *top)
+{
+	struct fh_machine *m = top->machine;
+	struct fh_object *object = top;
+
+	m->ops->edit_begin(m);
+	while (object) {
+		detach_one(object);
+		/* Nothing leaves the subtree meanwhile (R2), so that object is still in it. */
+		fh_lock_acquire(&m->tree_lock);
+		object = fh_object_next_locked(object, top);
+		fh_lock_release(&m->tree_lock);
+	}
+	m->ops->edit_commit(m);
+	FH_POINT("dispose.detached");
+}
+
+/* --- Leave (L6.5) --------------------------------------------------------------------------- */
+
+static void leave_one(struct fh_object *object)
+{
+	if (!fh_object_has(object, FH_OBJECT_LEFT))
+		fh_object_call_dispose(object);
+	fh_properties_drop_links(object);
+	fh_object_unlink(object);
+}
+
+/* The child created last of the child created last ... of @top, or itself; pinned. */
+static struct fh_object *take_lowest(struct fh_object *top)
+{
+	struct fh_object *object = top;
+
+	fh_lock_acquire(&top->machine->tree_lock);
+	for (struct fh_object *child = top; child; child = fh_object_last_child_locked(object))
+		object = child;
+	fh_object_hold(object);
+	fh_lock_release(&top->machine->tree_lock);
+	return object;
+}
+
+static void leave(struct fh_object *top)
+{
+	bool done;
+
+	do {
+		struct fh_object *object = take_lowest(top);
+
+		leave_one(object);
+		done = object == top;
+		fh_object_unhold(object);
+	} while (!done);
+}
+
+/* --- The whole ------------------------------------------------------------------------------ */
+
+/* What waited for the end of an immediate object, which is of itself never drained. */
+static void tell_of_the_dead(struct fh_object *object)
+{
+	if (!fh_concern_has_notices(object))
+		return;
+	fh_rcu_synchronize();
+	fh_concern_revoke_below(object);
+	fh_concern_notify_below(object);
+}
+
+void fh_object_dispose_now(struct fh_object *object)
+{
+	struct fh_machine *m = object->machine;
+
+	if (fh_object_has(object, FH_OBJECT_LEFT)) {
+		tell_of_the_dead(object);
+	} else {
+		hide(object);
+		if (fh_object_has(object, FH_OBJECT_EXPOSED))
+			drain(object);
+		fh_concern_revoke_below(object);
+		m->ops->unrealize(object);
+		FH_POINT("dispose.before-detach");
+		detach(object);
+		fh_concern_notify_below(object);
+		leave(object);
+		FH_POINT("dispose.left");
+	}
+	fh_object_unhold(object);
+}
+
+/* Dispose of what was never shown: nothing to drain, on any thread. */
+static void dispose_unseen(struct fh_object *object)
+{
+	fh_object_set_flags(object, FH_OBJECT_REQUESTED | FH_OBJECT_HIDDEN);
+	object->machine->ops->unrealize(object);
+	detach(object);
+	fh_concern_notify_below(object);
+	leave(object);
+}
+
+/* Regions, lines, timers. Whoever set REQUESTED comes here, with a pin. */
+static void dispose_immediate(struct fh_object *object)
+{
+	struct fh_machine *m = object->machine;
+
+	m->ops->edit_begin(m);
+	fh_object_set_flags(object, FH_OBJECT_HIDDEN);
+	fh_object_clear_flags(object, FH_OBJECT_SHOWN);
+	detach_one(object);
+	fh_properties_drop_links(object);
+	fh_object_unlink(object);
+	m->ops->edit_commit(m);
+	if (fh_concern_has_notices(object)) {
+		fh_object_hold(object);
+		fh_control_queue(object);
+		fh_machine_kick(m);
+	}
+}
+
+/*
+ * The end of an object that nobody else has: never shown, no children, no parent. What it costs is
+ * what creating and dropping an object costs, so it takes no lock that it does not need.
+ */
+static void dispose_alone(struct fh_object *object)
+{
+	const struct fh_core_ops *core = object->class->core;
+	struct fh_machine *m = object->machine;
+
+	if (core->detach)
+		m->ops->edit_begin(m);
+	fh_object_set_flags(object, FH_OBJECT_HIDDEN | FH_OBJECT_DETACHED);
+	if (core->detach) {
+		core->detach(object);
+		m->ops->edit_commit(m);
+	}
+	fh_concern_clear(object);
+	fh_concern_unwatch(object);
+	fh_holding_close(object);
+	if (fh_concern_has_notices(object)) {
+		fh_concern_revoke_below(object);
+		fh_concern_notify_below(object);
+	}
+	fh_object_call_dispose(object);
+	fh_properties_drop_links(object);
+	fh_object_set_flags(object, FH_OBJECT_LEFT);
+}
+
+void fh_object_last_unref(struct fh_object *object)
+{
+	/* Whoever asks first has it done; the pin of all refs passes to it until it has ended (L1). */
+	if (fh_object_set_flags(object, FH_OBJECT_REQUESTED) & FH_OBJECT_REQUESTED) {
+		fh_object_unhold(object);
+		return;
+	}
+	FH_POINT("unref.last");
+	if (object->class->core->immediate) {
+		dispose_immediate(object);
+		fh_object_unhold(object);
+	} else if (!fh_object_has(object, FH_OBJECT_EXPOSED)) {
+		dispose_alone(object);
+		fh_object_unhold(object);
+	} else {
+		hide(object);
+		fh_control_queue(object);
+		fh_machine_kick(object->machine);
+	}
+}
+
+void fh_object_dispose(FH_ANY any)
+{
+	struct fh_object *object = fh_object_of(any);
+
+	if (!object)
+		return;
+	struct fh_machine *m = object->machine;
+	const bool first =
+		!(fh_object_set_flags(object, FH_OBJECT_REQUESTED) & FH_OBJECT_REQUESTED);
+
+	if (object->class->core->immediate) {
+		if (first) {
+			fh_object_hold(object);
+			dispose_immediate(object);
+			fh_object_unhold(object);
+		}
+		return;
+	}
+	const bool wait = fh_thread_may_wait();
+
+	if (first) {
+		fh_object_hold(object); /* the queue's (L1) */
+		hide(object);
+		fh_control_queue(object);
+	} else {
+		hide(object); /* it may have been asked for, and not yet hidden, by somebody else */
+	}
+	if (wait)
+		fh_control_run(m);
+	else if (first)
+		fh_machine_kick(m);
+}
+
+/* --- Failed births (L7) --------------------------------------------------------------------- */
+
+void fh_object_mark(struct fh_object *object)
+{
+	struct fh_machine *m = object->machine;
+
+	fh_lock_acquire(&m->tree_lock);
+	for (struct fh_object *o = fh_object_next_locked(object, object); o;
+	     o = fh_object_next_locked(o, object))
+		if (o->parent == object)
+			fh_object_set_flags(o, FH_OBJECT_KEPT);
+	fh_lock_release(&m->tree_lock);
+}
+
+/* The last child that was not there at the mark; pinned. */
+static struct fh_object *take_unkept(struct fh_object *parent)
+{
+	struct fh_machine *m = parent->machine;
+	struct fh_object *found;
+
+	fh_lock_acquire(&m->tree_lock);
+	found = fh_object_last_child_locked(parent);
+	if (found && fh_object_has(found, FH_OBJECT_KEPT))
+		found = NULL;
+	if (found)
+		fh_object_hold(found);
+	fh_lock_release(&m->tree_lock);
+	return found;
+}
+
+void fh_object_rollback(struct fh_object *object)
+{
+	struct fh_object *child;
+
+	while ((child = take_unkept(object))) {
+		if (child->class->core->immediate)
+			fh_object_dispose(child);
+		else
+			dispose_unseen(child);
+		fh_object_unhold(child);
+	}
+}
+
+void fh_object_abort_birth(struct fh_object *object)
+{
+	dispose_unseen(object);
+	fh_object_unref(object);
+}

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every death can be explained (L8): who keeps an object, as a graph of all that are alive.
+ *
+ * R1. Nothing is recorded for this while the machine runs. Holders are found by going through all
+ *     objects: an object's parent, strong links, the pins on each holder's list, what a region or
+ *     line pins by its nature. What the life word says beyond that is callers' refs and uses in flight.
+ * R2. The ledger lock keeps every object that is looked at in memory: finalize takes an object off the
+ *     list before it frees it. Output is composed in memory and written without any lock.
+ */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "object/machine.h"
+
+/* @keeper keeps @kept. */
+struct edge {
+	struct fh_object *kept;
+	struct fh_object *keeper;
+	const char *kind; /* constant, or the name of a property */
+	bool ref;
+};
+
+struct graph {
+	struct edge *edges;
+	size_t count, capacity;
+	struct fh_object *keeper; /* whose edges are being added */
+};
+
+static void graph_add(struct graph *graph, struct fh_object *kept, const char *kind, bool ref)
+{
+	if (graph->count == graph->capacity) {
+		graph->capacity = graph->capacity ? graph->capacity * 2 : 64;
+		graph->edges = fh_realloc(graph->edges, graph->capacity * sizeof(*graph->edges));
+	}
+	graph->edges[graph->count++] = (struct edge){
+		.kept = kept, .keeper = graph->keeper, .kind = kind, .ref = ref
+	};
+}
+
+static void add_pin(const struct fh_pin *pin, void *arg)
+{
+	graph_add(arg, pin->target, pin->kind, false);
+}
+
+static void add_strong(struct fh_object *target, const char *name, void *arg)
+{
+	graph_add(arg, target, name, true);
+}
+
+/* Ledger lock held. */
+static void graph_build_locked(struct graph *graph, struct fh_machine *m)
+{
+	fh_list_for_each_entry(object, &m->objects, struct fh_object, all) {
+		graph->keeper = object;
+		if (object->class->core->held_by_nature) {
+			struct fh_object *kept = object->class->core->held_by_nature(object);
+
+			if (kept && kept != object)
+				graph_add(graph, kept, "owner", false);
+		}
+		fh_holding_each(object, add_pin, graph);
+		fh_properties_each_strong(object, add_strong, graph);
+	}
+}
+
+static const char *state_of(const struct fh_object *object)
+{
+	if (fh_object_has(object, FH_OBJECT_FINALIZING))
+		return "finalizing";
+	if (fh_object_has(object, FH_OBJECT_LEFT))
+		return "disposed";
+	if (fh_object_has(object, FH_OBJECT_REQUESTED))
+		return "being disposed";
+	return fh_object_has(object, FH_OBJECT_SHOWN) ? "shown" : "not shown";
+}
+
+static void print_name(struct fh_object *object, FILE *out)
+{
+	char *path = fh_object_path_dup(object);
+
+	fprintf(out, "%s [%s, %s]", path, object->class->type->name, state_of(object));
+	fh_free(path);
+}
+
+/* What is known of who keeps @object; @view_pins are accounted for already. Ledger lock held. */
+static void explain_locked(struct fh_object *object, const struct graph *graph, uint32_t view_pins,
+			   FILE *out)
+{
+	uint32_t refs = fh_object_refs(object);
+	uint32_t pins = fh_object_pins(object);
+	const uint32_t blocked = atomic_load_explicit(&object->blocked, memory_order_relaxed);
+
+	if (refs > 0 && pins > 0)
+		pins--; /* all refs together */
+	if (object->parent) {
+		fprintf(out, "    ref: its parent\n");
+		refs--;
+	}
+	pins -= view_pins < pins ? view_pins : pins;
+	for (size_t i = 0; i < graph->count; i++) {
+		const struct edge *edge = &graph->edges[i];
+		uint32_t *left = edge->ref ? &refs : &pins;
+
+		if (edge->kept != object)
+			continue;
+		fprintf(out, "    %s: '%s' of ", edge->ref ? "ref" : "pin", edge->kind);
+		print_name(edge->keeper, out);
+		fputc('\n', out);
+		*left -= *left > 0;
+	}
+	if (blocked > 0)
+		fprintf(out, "    %u of its callbacks blocked and have not returned\n", blocked);
+	if (refs > 0)
+		fprintf(out, "    ref: %u of callers\n", refs);
+	if (pins > 0)
+		fprintf(out, "    pin: %u in flight (queued work, grace periods, callbacks)\n", pins);
+}
+
+/* --- Cycles --------------------------------------------------------------------------------- */
+
+struct node {
+	struct fh_object *object;
+	size_t next_edge; /* to be followed next */
+	int state;	  /* 0 new, 1 on the path, 2 done */
+};
+
+struct search {
+	struct node *nodes;
+	size_t count;
+	size_t *path;
+	size_t depth;
+};
+
+static int compare_nodes(const void *a, const void *b)
+{
+	const struct node *x = a, *y = b;
+
+	return x->object < y->object ? -1 : x->object > y->object;
+}
+
+static int compare_edges(const void *a, const void *b)
+{
+	const struct edge *x = a, *y = b;
+
+	return x->kept < y->kept ? -1 : x->kept > y->kept;
+}
+
+static struct node *node_of(const struct search *search, struct fh_object *object)
+{
+	const struct node key = { .object = object };
+
+	return bsearch(&key, search->nodes, search->count, sizeof(key), compare_nodes);
+}
+
+/* The path from @first_depth to its end, which the last edge closes. */
+static void print_cycle(const struct search *search, size_t first_depth, FILE *out)
+{
+	fprintf(out, "cycle: each is kept by the next\n");
+	for (size_t d = first_depth; d < search->depth; d++) {
+		fprintf(out, "    ");
+		print_name(search->nodes[search->path[d]].object, out);
+		fputc('\n', out);
+	}
+	fprintf(out, "    and again ");
+	print_name(search->nodes[search->path[first_depth]].object, out);
+	fputc('\n', out);
+}
+
+static bool is_dead(const struct fh_object *object)
+{
+	return fh_object_has(object, FH_OBJECT_REQUESTED);
+}
+
+/* One step of the depth-first search from the end of the path; edges are sorted by what is kept. */
+static unsigned search_step(struct search *search, const struct graph *graph, FILE *out)
+{
+	struct node *node = &search->nodes[search->path[search->depth - 1]];
+
+	for (; node->next_edge < graph->count; node->next_edge++) {
+		const struct edge *edge = &graph->edges[node->next_edge];
+		struct node *keeper;
+
+		if (edge->kept != node->object)
+			break;
+		keeper = is_dead(edge->keeper) ? node_of(search, edge->keeper) : NULL;
+		if (!keeper || keeper->state == 2)
+			continue;
+		node->next_edge++;
+		if (keeper->state == 0) {
+			keeper->state = 1;
+			search->path[search->depth++] = (size_t)(keeper - search->nodes);
+			return 0;
+		}
+		for (size_t d = 0; d < search->depth; d++)
+			if (&search->nodes[search->path[d]] == keeper)
+				print_cycle(search, d, out);
+		return 1;
+	}
+	node->state = 2;
+	search->depth--;
+	return 0;
+}
+
+/* Ledger lock held; sorts the edges. Returns how many cycles among disposed objects were found. */
+static unsigned print_cycles_locked(struct fh_machine *m, struct graph *graph, FILE *out)
+{
+	struct search search = { 0 };
+	unsigned cycles = 0;
+	size_t capacity = 0;
+
+	fh_list_for_each(link, &m->objects)
+		capacity++;
+	search.nodes = fh_zalloc((capacity + 1) * sizeof(*search.nodes));
+	search.path = fh_zalloc((capacity + 1) * sizeof(*search.path));
+	fh_list_for_each_entry(object, &m->objects, struct fh_object, all)
+		search.nodes[search.count++].object = object;
+	qsort(search.nodes, search.count, sizeof(*search.nodes), compare_nodes);
+	if (graph->count > 0)
+		qsort(graph->edges, graph->count, sizeof(*graph->edges), compare_edges);
+	for (size_t i = graph->count; i-- > 0;) {
+		struct node *node = node_of(&search, graph->edges[i].kept);
+
+		if (node)
+			node->next_edge = i; /* ends at the first of its edges */
+	}
+	for (size_t i = 0; i < search.count; i++) {
+		if (search.nodes[i].state != 0 || !is_dead(search.nodes[i].object))
+			continue;
+		search.nodes[i].state = 1;
+		search.path[search.depth++] = i;
+		while (search.depth > 0)
+			cycles += search_step(&search, graph, out);
+	}
+	fh_free(search.nodes);
+	fh_free(search.path);
+	return cycles;
+}
+
+/* --- Public --------------------------------------------------------------------------------- */
+
+static void write_out(char *text, size_t size, FILE *out)
+{
+	fwrite(text, 1, size, out);
+	free(text);
+}
+
+/* @own_pins: the caller's, not to be counted. */
+static void explain(struct fh_object *object, uint32_t own_pins, FILE *out)
+{
+	struct fh_machine *m = object->machine;
+	struct graph graph = { 0 };
+	char *text = NULL;
+	size_t size = 0;
+	FILE *memory = open_memstream(&text, &size);
+
+	if (!memory)
+		return;
+	print_name(object, memory);
+	fprintf(memory, ": %u refs, %u pins\n", fh_object_refs(object),
+		fh_object_pins(object) - own_pins);
+	const uint32_t view_pins = m->ops->explain(object, memory) + own_pins;
+
+	fh_lock_acquire(&m->ledger_lock);
+	graph_build_locked(&graph, m);
+	explain_locked(object, &graph, view_pins, memory);
+	fh_lock_release(&m->ledger_lock);
+	fh_free(graph.edges);
+	fclose(memory);
+	write_out(text, size, out);
+}
+
+void fh_object_explain(FH_ANY any, FILE *out)
+{
+	explain(fh_object_of(any), 0, out);
+}
+
+/* What the ledger counts as alive, and of these the first @room, pinned. Ledger lock held. */
+static uint64_t survivors_locked(struct fh_machine *m, struct fh_object **ret_objects, size_t room)
+{
+	uint64_t alive = 0;
+
+	fh_list_for_each_entry(object, &m->objects, struct fh_object, all) {
+		if (fh_object_has(object, FH_OBJECT_BUILTIN))
+			continue;
+		if (alive < room) {
+			ret_objects[alive] = object;
+			/* One that is being finalized cannot be pinned any more, and is not explained. */
+			uint64_t life = atomic_load_explicit(&object->life, memory_order_relaxed);
+
+			while (life != 0 &&
+			       !atomic_compare_exchange_weak_explicit(
+				       &object->life, &life, life + FH_LIFE_PIN,
+				       memory_order_relaxed, memory_order_relaxed))
+				;
+			if (life == 0)
+				ret_objects[alive] = NULL;
+		}
+		alive++;
+	}
+	return alive;
+}
+
+struct fh_ledger fh_ledger_read(struct fh_machine *m)
+{
+	struct fh_ledger ledger = { 0 };
+
+	fh_lock_acquire(&m->ledger_lock);
+	ledger.alive = survivors_locked(m, NULL, 0);
+	ledger.died = m->died;
+	ledger.created = ledger.alive + ledger.died;
+	fh_lock_release(&m->ledger_lock);
+	return ledger;
+}
+
+#define FH_LEDGER_EXPLAINED 100 /* survivors explained one by one */
+
+int fh_ledger_print(struct fh_machine *m, FILE *out)
+{
+	struct fh_object *survivors[FH_LEDGER_EXPLAINED];
+	struct graph graph = { 0 };
+	char *text = NULL;
+	size_t size = 0;
+	FILE *memory = open_memstream(&text, &size);
+
+	fh_lock_acquire(&m->ledger_lock);
+	const uint64_t alive = survivors_locked(m, survivors, FH_LEDGER_EXPLAINED);
+	const uint64_t died = m->died;
+
+	if (memory) {
+		graph_build_locked(&graph, m);
+		print_cycles_locked(m, &graph, memory);
+	}
+	fh_lock_release(&m->ledger_lock);
+	fh_free(graph.edges);
+	fprintf(out, "ledger: %llu objects created, %llu died, %llu alive\n",
+		(unsigned long long)(alive + died), (unsigned long long)died,
+		(unsigned long long)alive);
+	for (size_t i = 0; i < alive && i < FH_LEDGER_EXPLAINED; i++) {
+		if (!survivors[i])
+			continue;
+		fprintf(out, "  ");
+		explain(survivors[i], 1, out);
+		fh_object_unhold(survivors[i]);
+	}
+	if (alive > FH_LEDGER_EXPLAINED)
+		fprintf(out, "  ... and %llu more\n",
+			(unsigned long long)(alive - FH_LEDGER_EXPLAINED));
+	if (memory) {
+		fclose(memory);
+		write_out(text, size, out);
+	}
+	return alive > INT_MAX ? INT_MAX : (int)alive;
+}

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The composition tree: parents, children and their names.
+ *
+ * R1. All of it is guarded by the machine's tree lock, a leaf under which no foreign code runs.
+ * R2. Adding, finding and removing a child take constant time: children are in a list in order of
+ *     creation, named ones in an open hash table as well, from the first on.
+ * R3. A child is found only after its birth; its name is taken from before its birth until it left.
+ * R4. What is shown below a parent is decided in here, under the tree lock, with which hide and show
+ *     walk the subtree: a child joins before such a walk, or sees its outcome.
+ */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/hash.h"
+#include "object/machine.h"
+
+struct name_slot {
+	uint64_t hash;
+	struct fh_object *child; /* NULL: free */
+};
+
+struct fh_family {
+	struct fh_list children;
+	struct name_slot *names;
+	uint32_t mask;
+	uint32_t count; /* of names */
+	size_t total;	/* of children */
+};
+
+static const char *name_of(const struct fh_object *object)
+{
+	/* Acquire: pairs with the release in fh_object_link(). */
+	return atomic_load_explicit(&object->name, memory_order_acquire);
+}
+
+/* --- Names ---------------------------------------------------------------------------------- */
+
+static void names_put(struct fh_family *family, uint64_t hash, struct fh_object *child)
+{
+	uint32_t i = (uint32_t)hash & family->mask;
+
+	while (family->names[i].child)
+		i = (i + 1) & family->mask;
+	family->names[i] = (struct name_slot){ .hash = hash, .child = child };
+}
+
+static void names_grow(struct fh_family *family)
+{
+	struct name_slot *old = family->names;
+	const uint32_t old_size = old ? family->mask + 1 : 0;
+	const uint32_t size = old ? old_size * 2 : 4;
+
+	family->names = fh_zalloc(size * sizeof(*family->names));
+	family->mask = size - 1;
+	for (uint32_t i = 0; i < old_size; i++)
+		if (old[i].child)
+			names_put(family, old[i].hash, old[i].child);
+	fh_free(old);
+}
+
+static struct name_slot *names_find(struct fh_family *family, const char *name, size_t length)
+{
+	if (!family || !family->names)
+		return NULL;
+	const uint64_t hash = fh_hash_bytes(name, length);
+
+	for (uint32_t i = (uint32_t)hash & family->mask; family->names[i].child;
+	     i = (i + 1) & family->mask) {
+		const char *other = name_of(family->names[i].child);
+
+		if (family->names[i].hash == hash && strncmp(other, name, length) == 0 &&
+		    other[length] == '\0')
+			return &family->names[i];
+	}
+	return NULL;
+}
+
+/* Close the gap that a removed entry leaves: what probed past it moves up. */
+static void names_remove(struct fh_family *family, struct name_slot *slot)
+{
+	uint32_t hole = (uint32_t)(slot - family->names);
+
+	for (uint32_t i = (hole + 1) & family->mask; family->names[i].child;
+	     i = (i + 1) & family->mask) {
+		const uint32_t home = (uint32_t)family->names[i].hash & family->mask;
+
+		if (((i - home) & family->mask) >= ((i - hole) & family->mask)) {
+			family->names[hole] = family->names[i];
+			hole = i;
+		}
+	}
+	family->names[hole].child = NULL;
+	family->count--;
+}
+
+/* --- Walking -------------------------------------------------------------------------------- */
+
+static struct fh_object *object_of_sibling(struct fh_list *node)
+{
+	return fh_container_of(node, struct fh_object, sibling);
+}
+
+static struct fh_object *first_child(const struct fh_object *object)
+{
+	struct fh_list *node = object->family ? fh_list_first(&object->family->children) : NULL;
+
+	return node ? object_of_sibling(node) : NULL;
+}
+
+struct fh_object *fh_object_last_child_locked(const struct fh_object *object)
+{
+	struct fh_list *node = object->family ? fh_list_last(&object->family->children) : NULL;
+
+	return node ? object_of_sibling(node) : NULL;
+}
+
+struct fh_object *fh_object_next_locked(const struct fh_object *object, const struct fh_object *top)
+{
+	struct fh_object *child = first_child(object);
+
+	if (child)
+		return child;
+	for (; object != top; object = object->parent)
+		if (object->sibling.next != &object->parent->family->children)
+			return object_of_sibling(object->sibling.next);
+	return NULL;
+}
+
+bool fh_object_is_below_locked(const struct fh_object *object, const struct fh_object *top)
+{
+	while (object && object != top)
+		object = object->parent;
+	return object;
+}
+
+/* --- Joining and leaving -------------------------------------------------------------------- */
+
+static enum fh_code check_link_locked(struct fh_object *parent, const char *name,
+				      struct fh_object *child, struct fh_error *err)
+{
+	if (child->parent)
+		return fh_error_set(err, FH_EBUSY, "the object has a parent already");
+	if (fh_object_has(parent, FH_OBJECT_DETACHED))
+		return fh_error_set(err, FH_EDEAD, "the parent is disposed of");
+	if (fh_object_has(child, FH_OBJECT_REQUESTED))
+		return fh_error_set(err, FH_EDEAD, "the object is disposed of");
+	if (fh_object_is_below_locked(parent, child))
+		return fh_error_set(err, FH_ELOOP, "the parent is below the object");
+	if (name && names_find(parent->family, name, strlen(name)))
+		return fh_error_set(err, FH_EEXIST, "the name '%s' is taken", name);
+	return FH_OK;
+}
+
+static void link_locked(struct fh_object *parent, const char *name, struct fh_object *child)
+{
+	if (!parent->family) {
+		parent->family = fh_new(struct fh_family);
+		fh_list_init(&parent->family->children);
+		fh_object_set_flags(parent, FH_OBJECT_EXPOSED);
+	}
+	struct fh_family *family = parent->family;
+
+	fh_list_add_last(&family->children, &child->sibling);
+	family->total++;
+	child->parent = parent;
+	if (name) {
+		if (!family->names || (family->count + 1) * 4 > (family->mask + 1) * 3)
+			names_grow(family);
+		names_put(family, fh_hash_string(name), child);
+		family->count++;
+	}
+	/* The parent's ref; the caller owns one, so that refs are not zero. */
+	atomic_fetch_add_explicit(&child->life, FH_LIFE_REF, memory_order_relaxed);
+}
+
+/* What the parent is, the subtree that joins becomes (R4). In a transaction. */
+static void inherit_shown_locked(struct fh_object *parent, struct fh_object *top)
+{
+	const bool hidden = fh_object_has(parent, FH_OBJECT_HIDDEN);
+
+	if (fh_object_is_shown(parent))
+		return;
+	for (struct fh_object *o = top; o; o = fh_object_next_locked(o, top)) {
+		if (hidden)
+			fh_object_set_flags(o, FH_OBJECT_HIDDEN);
+		const uint32_t were = fh_object_clear_flags(o, FH_OBJECT_SHOWN);
+
+		if ((were & FH_OBJECT_SHOWN) && (were & FH_OBJECT_BORN) &&
+		    o->class->core->shown_changed)
+			o->class->core->shown_changed(o);
+	}
+}
+
+enum fh_code fh_object_link(struct fh_object *parent, const char *name, struct fh_object *child,
+			    struct fh_error *err)
+{
+	struct fh_machine *m = parent->machine;
+
+	fh_assert(!parent->class->core->immediate);
+	/* A new object is not in any view, so that it needs no transaction. */
+	const bool born = fh_object_has(child, FH_OBJECT_BORN);
+
+	if (born)
+		m->ops->edit_begin(m);
+	fh_lock_acquire(&m->tree_lock);
+	const enum fh_code code = check_link_locked(parent, name, child, err);
+
+	if (code == FH_OK) {
+		fh_object_set_flags(child, FH_OBJECT_FINDABLE);
+		link_locked(parent, name, child);
+		inherit_shown_locked(parent, child);
+	}
+	fh_lock_release(&m->tree_lock);
+	if (born)
+		m->ops->edit_commit(m);
+	return code;
+}
+
+/* The path as it is now. Tree lock held. */
+static char *path_locked(const struct fh_object *object)
+{
+	const struct fh_object *o;
+	size_t length = 0;
+
+	if (object == &object->machine->root)
+		return fh_strdup("/");
+	for (o = object; o->parent; o = o->parent)
+		length += 1 + (name_of(o) ? strlen(name_of(o)) : strlen(o->class->type->name) + 2);
+	if (length == 0)
+		return fh_printf("<%s>", object->class->type->name);
+	/* A subtree outside the machine's tree starts with its top's type. */
+	const bool outside = o != &object->machine->root;
+	const size_t front = outside ? strlen(o->class->type->name) + 2 : 0;
+	char *path = fh_alloc(front + length + 1);
+	char *at = path + front + length;
+
+	*at = '\0';
+	for (o = object; o->parent; o = o->parent) {
+		const char *name = name_of(o) ? name_of(o) : o->class->type->name;
+		const size_t size = strlen(name);
+
+		if (!name_of(o))
+			*--at = '>';
+		at -= size;
+		memcpy(at, name, size);
+		if (!name_of(o))
+			*--at = '<';
+		*--at = '/';
+	}
+	if (outside) {
+		path[0] = '<';
+		memcpy(path + 1, o->class->type->name, front - 2);
+		path[front - 1] = '>';
+	}
+	return path;
+}
+
+bool fh_object_unlink(struct fh_object *object)
+{
+	struct fh_machine *m = object->machine;
+
+	fh_lock_acquire(&m->tree_lock);
+	struct fh_object *parent = object->parent;
+
+	if (fh_object_has(object, FH_OBJECT_LEFT)) {
+		fh_lock_release(&m->tree_lock);
+		return false;
+	}
+	if (parent) {
+		const char *name = name_of(object);
+
+		object->last_path = path_locked(object);
+		if (name)
+			names_remove(parent->family, names_find(parent->family, name, strlen(name)));
+		fh_list_remove(&object->sibling);
+		parent->family->total--;
+		object->parent = NULL;
+	}
+	fh_object_set_flags(object, FH_OBJECT_REQUESTED | FH_OBJECT_LEFT);
+	fh_lock_release(&m->tree_lock);
+	if (parent)
+		fh_object_unref(object);
+	return true;
+}
+
+void fh_family_free(struct fh_object *object)
+{
+	struct fh_family *family = object->family;
+
+	if (!family)
+		return;
+	fh_assert(fh_list_empty(&family->children));
+	fh_free(family->names);
+	fh_free(family);
+}
+
+/* --- Public --------------------------------------------------------------------------------- */
+
+enum fh_code fh_object_check_name(const char *name, struct fh_error *err)
+{
+	if (name && (name[0] == '\0' || strchr(name, '/')))
+		return fh_error_set(err, FH_EINVAL, "'%s' is no name for an object", name);
+	return FH_OK;
+}
+
+enum fh_code fh_object_add_child(FH_ANY parent_any, const char *name, FH_ANY child_any,
+				 struct fh_error *err)
+{
+	struct fh_object *parent = fh_object_of(parent_any);
+	struct fh_object *child = fh_object_of(child_any);
+	enum fh_code code = fh_object_check_name(name, err);
+
+	if (code != FH_OK)
+		return code;
+	if (parent->machine != child->machine)
+		return fh_error_set(err, FH_EINVAL, "the objects are of two machines");
+	char *copy = name ? fh_strdup(name) : NULL;
+	const char *none = NULL;
+
+	/* Named before it is linked: whoever finds it in the table reads the name. */
+	if (copy && !atomic_compare_exchange_strong_explicit(&child->name, &none, copy,
+							     memory_order_acq_rel,
+							     memory_order_relaxed)) {
+		fh_free(copy);
+		return fh_error_set(err, FH_EBUSY, "the object has a name already: '%s'", none);
+	}
+	code = fh_object_link(parent, copy, child, err);
+	if (code == FH_OK) {
+		child->name_storage = copy;
+	} else if (copy) {
+		/* Release: pairs with name_of(). Nobody has seen it: it was in no table. */
+		atomic_store_explicit(&child->name, NULL, memory_order_release);
+		fh_free(copy);
+	}
+	return code;
+}
+
+static struct fh_object *find_locked(struct fh_object *parent, const char *name, size_t length)
+{
+	struct name_slot *slot = names_find(parent->family, name, length);
+
+	return slot && fh_object_has(slot->child, FH_OBJECT_BORN) ? slot->child : NULL;
+}
+
+struct fh_object *fh_object_find_child(FH_ANY parent_any, const char *name)
+{
+	struct fh_object *parent = fh_object_of(parent_any);
+
+	fh_lock_acquire(&parent->machine->tree_lock);
+	struct fh_object *child = find_locked(parent, name, strlen(name));
+
+	if (child && !fh_object_try_ref(child))
+		child = NULL;
+	fh_lock_release(&parent->machine->tree_lock);
+	return child;
+}
+
+struct fh_object *fh_object_find(struct fh_machine *m, const char *path)
+{
+	if (path[0] != '/')
+		return NULL;
+	fh_lock_acquire(&m->tree_lock);
+	struct fh_object *object = &m->root;
+
+	while (object && *path == '/') {
+		const size_t length = strcspn(++path, "/");
+
+		if (length == 0 && *path == '\0' && object == &m->root)
+			break; /* "/" itself */
+		object = find_locked(object, path, length);
+		path += length;
+	}
+	if (object && !fh_object_try_ref(object))
+		object = NULL;
+	fh_lock_release(&m->tree_lock);
+	return object;
+}
+
+struct fh_object *fh_object_find_parent(FH_ANY any)
+{
+	struct fh_object *object = fh_object_of(any);
+
+	fh_lock_acquire(&object->machine->tree_lock);
+	struct fh_object *parent = object->parent;
+
+	if (parent && !fh_object_try_ref(parent))
+		parent = NULL;
+	fh_lock_release(&object->machine->tree_lock);
+	return parent;
+}
+
+const char *fh_object_name(FH_ANY any)
+{
+	return name_of(fh_object_of(any));
+}
+
+char *fh_object_path_dup(struct fh_object *object)
+{
+	fh_lock_acquire(&object->machine->tree_lock);
+	char *path = object->last_path ? fh_strdup(object->last_path) : path_locked(object);
+
+	fh_lock_release(&object->machine->tree_lock);
+	return path;
+}
+
+size_t fh_object_path(FH_ANY any, char *buffer, size_t size)
+{
+	FH_CLEANUP(fh_freep) char *path = fh_object_path_dup(fh_object_of(any));
+	const size_t length = strlen(path);
+
+	if (size > 0) {
+		const size_t copied = length < size ? length : size - 1;
+
+		memcpy(buffer, path, copied);
+		buffer[copied] = '\0';
+	}
+	return length;
+}
+
+/* Refs of all children that can be had, in order of creation, at most @room. Tree lock held. */
+static size_t children_locked(struct fh_object *parent, struct fh_object **ret_children, size_t room)
+{
+	size_t count = 0;
+
+	fh_list_for_each(node, &parent->family->children) {
+		struct fh_object *child = object_of_sibling(node);
+
+		if (count == room)
+			break;
+		if (fh_object_has(child, FH_OBJECT_BORN) && fh_object_try_ref(child))
+			ret_children[count++] = child;
+	}
+	return count;
+}
+
+void fh_object_each_child(FH_ANY any, bool (*visit)(struct fh_object *child, void *arg), void *arg)
+{
+	struct fh_object *parent = fh_object_of(any);
+	struct fh_machine *m = parent->machine;
+	struct fh_object **children = NULL;
+	size_t room = 0, count = 0;
+
+	fh_lock_acquire(&m->tree_lock);
+	while (parent->family && room < parent->family->total) {
+		room = parent->family->total;
+		fh_lock_release(&m->tree_lock);
+		children = fh_realloc(children, room * sizeof(*children));
+		fh_lock_acquire(&m->tree_lock);
+	}
+	if (parent->family)
+		count = children_locked(parent, children, room);
+	fh_lock_release(&m->tree_lock);
+
+	bool more = true;
+
+	for (size_t i = 0; i < count; i++) {
+		more = more && visit(children[i], arg);
+		fh_object_unref(children[i]);
+	}
+	fh_free(children);
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Weak references, watches and revocations: what is told, or reads as nothing, when an object is
+ * disposed of.
+ *
+ * R1. All links are guarded by the links lock, under which no foreign code runs.
+ * R2. A weak reference's `target` is cleared as the last touch of it: after that it can be freed
+ *     without the machine, which may be gone.
+ * R3. A watch stays valid for fh_watch_remove() until its holder is finalized, told or not.
+ * R4. A revocation belongs to its pin; while it is being called, whoever ends the pin leaves the
+ *     freeing to the caller.
+ */
+#include "base/alloc.h"
+#include "object/concern.h"
+#include "object/machine.h"
+
+struct fh_weak {
+	struct fh_list node; /* in the target's concern->weaks */
+	struct fh_machine *machine;
+	_Atomic(struct fh_object *) target;
+};
+
+struct fh_watch {
+	struct fh_list node;	    /* in the target's concern->watches, or lone */
+	struct fh_list holder_node; /* in the holder's concern->watching */
+	struct fh_object *target;   /* NULL: told, or the holder is detached */
+	struct fh_object *holder;
+	void (*disposed)(struct fh_object *target, void *state);
+	void *state;
+};
+
+struct fh_revocation {
+	struct fh_list node; /* in the target's concern->revocations, or lone */
+	struct fh_pin *pin;  /* NULL: has ended */
+	struct fh_machine *machine;
+	void (*revoke)(struct fh_pin *pin, void *state);
+	void *state;
+	bool calling;
+};
+
+static struct fh_concern *concern_peek(struct fh_object *object)
+{
+	/* Acquire: pairs with the making of the record under the links lock. */
+	return atomic_load_explicit(&object->concern, memory_order_acquire);
+}
+
+/* --- Weak references ------------------------------------------------------------------------ */
+
+struct fh_weak *fh_weak_new(FH_ANY any)
+{
+	struct fh_object *target = fh_object_of(any);
+	struct fh_machine *m = target->machine;
+	struct fh_weak *weak = fh_new(struct fh_weak);
+
+	fh_list_init(&weak->node);
+	weak->machine = m;
+	fh_lock_acquire(&m->links_lock);
+	if (!fh_object_has(target, FH_OBJECT_DETACHED)) {
+		fh_object_set_flags(target, FH_OBJECT_FINDABLE);
+		fh_list_add_last(&fh_object_concern(target)->weaks, &weak->node);
+		/* Relaxed: the weak reference is not shared yet. */
+		atomic_store_explicit(&weak->target, target, memory_order_relaxed);
+	}
+	fh_lock_release(&m->links_lock);
+	return weak;
+}
+
+/* Links lock held. */
+static void weak_clear(struct fh_weak *weak)
+{
+	fh_list_remove(&weak->node);
+	/* Release: pairs with the acquires below; nothing of it is touched afterwards (R2). */
+	atomic_store_explicit(&weak->target, NULL, memory_order_release);
+}
+
+struct fh_object *fh_weak_get(struct fh_weak *weak)
+{
+	struct fh_machine *m = weak->machine;
+
+	if (!atomic_load_explicit(&weak->target, memory_order_acquire))
+		return NULL;
+	fh_lock_acquire(&m->links_lock);
+	struct fh_object *target = atomic_load_explicit(&weak->target, memory_order_relaxed);
+
+	if (target && (fh_object_has(target, FH_OBJECT_REQUESTED) || !fh_object_try_ref(target)))
+		target = NULL;
+	fh_lock_release(&m->links_lock);
+	return target;
+}
+
+struct fh_weak *fh_weak_free(struct fh_weak *weak)
+{
+	if (!weak)
+		return NULL;
+	if (atomic_load_explicit(&weak->target, memory_order_acquire)) {
+		struct fh_machine *m = weak->machine;
+
+		fh_lock_acquire(&m->links_lock);
+		if (atomic_load_explicit(&weak->target, memory_order_relaxed))
+			weak_clear(weak);
+		fh_lock_release(&m->links_lock);
+	}
+	fh_free(weak);
+	return NULL;
+}
+
+void fh_concern_clear(struct fh_object *object)
+{
+	struct fh_concern *concern = concern_peek(object);
+	struct fh_list *node;
+
+	if (!concern)
+		return;
+	fh_lock_acquire(&object->machine->links_lock);
+	while ((node = fh_list_first(&concern->weaks)))
+		weak_clear(fh_list_entry(node, struct fh_weak, node));
+	fh_lock_release(&object->machine->links_lock);
+	fh_properties_clear_links_to(object);
+}
+
+/* --- Watches -------------------------------------------------------------------------------- */
+
+struct fh_watch *fh_object_watch(FH_ANY target_any, FH_ANY holder_any,
+				 void (*disposed)(struct fh_object *target, void *state),
+				 void *state)
+{
+	struct fh_object *target = fh_object_of(target_any);
+	struct fh_object *holder = fh_object_of(holder_any);
+	struct fh_machine *m = target->machine;
+	struct fh_watch *watch = NULL;
+
+	fh_lock_acquire(&m->links_lock);
+	if (!fh_object_has(target, FH_OBJECT_DETACHED) &&
+	    !fh_object_has(holder, FH_OBJECT_DETACHED)) {
+		watch = fh_new(struct fh_watch);
+		watch->target = target;
+		watch->holder = holder;
+		watch->disposed = disposed;
+		watch->state = state;
+		fh_object_set_flags(target, FH_OBJECT_FINDABLE);
+		fh_list_add_last(&fh_object_concern(target)->watches, &watch->node);
+		fh_list_add_last(&fh_object_concern(holder)->watching, &watch->holder_node);
+	}
+	fh_lock_release(&m->links_lock);
+	return watch;
+}
+
+struct fh_watch *fh_watch_remove(struct fh_watch *watch)
+{
+	if (!watch)
+		return NULL;
+	struct fh_machine *m = watch->holder->machine;
+
+	fh_lock_acquire(&m->links_lock);
+	fh_list_remove(&watch->node);
+	fh_list_remove(&watch->holder_node);
+	fh_lock_release(&m->links_lock);
+	fh_free(watch);
+	return NULL;
+}
+
+void fh_concern_unwatch(struct fh_object *object)
+{
+	struct fh_concern *concern = concern_peek(object);
+
+	if (!concern)
+		return;
+	fh_lock_acquire(&object->machine->links_lock);
+	fh_list_for_each_entry(watch, &concern->watching, struct fh_watch, holder_node) {
+		fh_list_remove(&watch->node);
+		watch->target = NULL;
+	}
+	fh_lock_release(&object->machine->links_lock);
+}
+
+/* The watch to be told next below @top, no longer on its target; its holder is pinned. */
+static struct fh_watch *take_watch(struct fh_object *top, struct fh_object **ret_target)
+{
+	struct fh_machine *m = top->machine;
+	struct fh_watch *found = NULL;
+
+	fh_lock_acquire(&m->tree_lock);
+	fh_lock_acquire(&m->links_lock);
+	for (struct fh_object *o = top; o && !found; o = fh_object_next_locked(o, top)) {
+		struct fh_concern *concern = concern_peek(o);
+		struct fh_list *node = concern ? fh_list_pop(&concern->watches) : NULL;
+
+		if (!node)
+			continue;
+		found = fh_list_entry(node, struct fh_watch, node);
+		*ret_target = found->target;
+		found->target = NULL;
+		fh_object_hold(found->holder);
+	}
+	fh_lock_release(&m->links_lock);
+	fh_lock_release(&m->tree_lock);
+	return found;
+}
+
+void fh_concern_notify_below(struct fh_object *top)
+{
+	struct fh_object *target = NULL;
+	struct fh_watch *watch;
+
+	while ((watch = take_watch(top, &target))) {
+		/* The callback may remove the watch, and its holder's memory must outlive that. */
+		struct fh_object *holder = watch->holder;
+
+		watch->disposed(target, watch->state);
+		fh_object_unhold(holder);
+	}
+}
+
+/* --- Revocations ---------------------------------------------------------------------------- */
+
+bool fh_revocation_new(struct fh_pin *pin, struct fh_object *target,
+		       void (*revoke)(struct fh_pin *pin, void *state), void *state)
+{
+	struct fh_machine *m = target->machine;
+	struct fh_revocation *revocation = fh_new(struct fh_revocation);
+	bool taken = false;
+
+	revocation->pin = pin;
+	revocation->machine = m;
+	revocation->revoke = revoke;
+	revocation->state = state;
+	fh_list_init(&revocation->node);
+	fh_lock_acquire(&m->links_lock);
+	fh_lock_acquire(&pin->holding->lock);
+	if (pin->target && !fh_object_has(target, FH_OBJECT_HIDDEN | FH_OBJECT_REQUESTED)) {
+		fh_list_add_last(&fh_object_concern(target)->revocations, &revocation->node);
+		pin->revocation = revocation;
+		taken = true;
+	}
+	fh_lock_release(&pin->holding->lock);
+	fh_lock_release(&m->links_lock);
+	if (!taken)
+		fh_free(revocation);
+	return taken;
+}
+
+void fh_revocation_end(struct fh_revocation *revocation)
+{
+	struct fh_machine *m = revocation->machine;
+
+	fh_lock_acquire(&m->links_lock);
+	fh_list_remove(&revocation->node);
+	revocation->pin = NULL;
+	const bool calling = revocation->calling;
+
+	fh_lock_release(&m->links_lock);
+	if (!calling)
+		fh_free(revocation);
+}
+
+/* The next one below @top, its holder pinned. */
+static struct fh_revocation *take_revocation(struct fh_object *top, struct fh_object **ret_holder)
+{
+	struct fh_machine *m = top->machine;
+	struct fh_revocation *found = NULL;
+
+	fh_lock_acquire(&m->tree_lock);
+	fh_lock_acquire(&m->links_lock);
+	for (struct fh_object *o = top; o && !found; o = fh_object_next_locked(o, top)) {
+		struct fh_concern *concern = concern_peek(o);
+		struct fh_list *node = concern ? fh_list_pop(&concern->revocations) : NULL;
+
+		if (!node)
+			continue;
+		found = fh_list_entry(node, struct fh_revocation, node);
+		found->calling = true;
+		/* The pin is in force or just being ended: its holder is there. */
+		*ret_holder = found->pin->holding->holder;
+		fh_object_hold(*ret_holder);
+	}
+	fh_lock_release(&m->links_lock);
+	fh_lock_release(&m->tree_lock);
+	return found;
+}
+
+static void revoke_thunk(void *arg)
+{
+	struct fh_revocation *revocation = arg;
+
+	fh_lock_acquire(&revocation->machine->links_lock);
+	struct fh_pin *pin = revocation->pin;
+
+	fh_lock_release(&revocation->machine->links_lock);
+	if (pin)
+		revocation->revoke(pin, revocation->state);
+}
+
+void fh_concern_revoke_below(struct fh_object *top)
+{
+	struct fh_machine *m = top->machine;
+	struct fh_revocation *revocation;
+	struct fh_object *holder = NULL;
+
+	while ((revocation = take_revocation(top, &holder))) {
+		m->ops->call(holder, revoke_thunk, revocation);
+		fh_lock_acquire(&m->links_lock);
+		revocation->calling = false;
+		const bool ended = !revocation->pin;
+
+		fh_lock_release(&m->links_lock);
+		if (ended)
+			fh_free(revocation);
+		fh_object_unhold(holder);
+	}
+}
+
+bool fh_concern_has_notices(struct fh_object *object)
+{
+	struct fh_concern *concern = concern_peek(object);
+
+	if (!concern)
+		return false;
+	fh_lock_acquire(&object->machine->links_lock);
+	const bool any = !fh_list_empty(&concern->watches) ||
+			 !fh_list_empty(&concern->revocations);
+
+	fh_lock_release(&object->machine->links_lock);
+	return any;
+}
+
+void fh_concern_free(struct fh_object *object)
+{
+	struct fh_concern *concern = concern_peek(object);
+	struct fh_list *node;
+
+	if (!concern)
+		return;
+	fh_lock_acquire(&object->machine->links_lock);
+	while ((node = fh_list_pop(&concern->watching)))
+		fh_free(fh_list_entry(node, struct fh_watch, holder_node));
+	fh_lock_release(&object->machine->links_lock);
+	fh_object_concern_free(object);
+}
