@@ -63,7 +63,7 @@ TSAN_ENV = {
 
 def all_configs():
     """Those that this machine can build, by name, in the order in which they run."""
-    tsan = Config("tsan", "ThreadSanitizer", ["stress", "scenario"], compiler="clang",
+    tsan = Config("tsan", "ThreadSanitizer", ["unit", "scenario", "stress"], compiler="clang",
                   options=["-Db_sanitize=thread", "-Db_lundef=false"], env=TSAN_ENV, effort=10,
                   timeout=4, wrapper=without_address_randomisation())
     configs = [
@@ -166,7 +166,7 @@ def set_up(config, log, directory=None, source=ROOT, werror=True):
 
 def build(config, log, directory=None, targets=()):
     """True if it compiled, all of it unless targets are named."""
-    command = ["ninja", "-C", str(directory or config.directory()), "-j", JOBS, *targets]
+    command = ["ninja", "-C", str(directory or config.directory()), "-j", JOBS, "--quiet", *targets]
     return subprocess.run(command, stdout=log, stderr=subprocess.STDOUT,
                           check=False).returncode == 0
 
