@@ -62,6 +62,7 @@ def source_checks():
         "headers": ["tools/check-headers"],
         "sources": ["tools/check-sources", build],
         "symbols": ["tools/check-symbols", f"{build}/src/libfreehold.so"],
+        "install": ["tools/check-install", build],
         "reference": ["ninja", "-C", build, "docs"],
         "mutants": ["tools/mutants.py", "--dry-run"],
     }
