@@ -6,9 +6,9 @@
 
 #include "base/alloc.h"
 
-struct fh_concern *fh_object_concern(struct fh_object *object)
+static struct fh_concern *concern_of(struct fh_object *object)
 {
-	struct fh_concern *concern = object->concern;
+	struct fh_concern *concern = fh_concern_peek(object);
 
 	if (concern)
 		return concern;
@@ -19,13 +19,24 @@ struct fh_concern *fh_object_concern(struct fh_object *object)
 	fh_list_init(&concern->links);
 	fh_list_init(&concern->watching);
 	fh_list_init(&concern->held);
-	object->concern = concern;
+	/* Release: pairs with the acquire in fh_concern_peek(). */
+	atomic_store_explicit(&object->concern, concern, memory_order_release);
 	return concern;
+}
+
+struct fh_concern *fh_concern_open(struct fh_machine *m, struct fh_object *object, uint32_t flags,
+				   uint32_t closed)
+{
+	struct fh_concern *concern = concern_of(object);
+
+	fh_assert(object->machine == m);
+	/* Release, for who sets a flag of @closed later; acquire, of who has set one (R3). */
+	return fh_object_set_flags(object, flags) & closed ? NULL : concern;
 }
 
 void fh_object_concern_free(struct fh_object *object)
 {
-	struct fh_concern *concern = object->concern;
+	struct fh_concern *concern = fh_concern_peek(object);
 
 	if (!concern)
 		return;
@@ -35,6 +46,5 @@ void fh_object_concern_free(struct fh_object *object)
 	fh_assert(fh_list_empty(&concern->links));
 	fh_assert(fh_list_empty(&concern->watching));
 	fh_assert(fh_list_empty(&concern->held));
-	object->concern = NULL;
 	fh_free(concern);
 }

@@ -38,12 +38,6 @@ struct fh_revocation {
 	bool calling;
 };
 
-static struct fh_concern *concern_peek(struct fh_object *object)
-{
-	/* Acquire: pairs with the making of the record under the links lock. */
-	return atomic_load_explicit(&object->concern, memory_order_acquire);
-}
-
 /* --- Weak references ------------------------------------------------------------------------ */
 
 struct fh_weak *fh_weak_new(FH_ANY any)
@@ -55,9 +49,11 @@ struct fh_weak *fh_weak_new(FH_ANY any)
 	fh_list_init(&weak->node);
 	weak->machine = m;
 	fh_lock_acquire(&m->links_lock);
-	if (!fh_object_has(target, FH_OBJECT_DETACHED)) {
-		fh_object_set_flags(target, FH_OBJECT_FINDABLE);
-		fh_list_add_last(&fh_object_concern(target)->weaks, &weak->node);
+	struct fh_concern *concern =
+		fh_concern_open(m, target, FH_OBJECT_FINDABLE, FH_OBJECT_DETACHED);
+
+	if (concern) {
+		fh_list_add_last(&concern->weaks, &weak->node);
 		/* Relaxed: the weak reference is not shared yet. */
 		atomic_store_explicit(&weak->target, target, memory_order_relaxed);
 	}
@@ -106,7 +102,7 @@ struct fh_weak *fh_weak_free(struct fh_weak *weak)
 
 void fh_concern_clear(struct fh_object *object)
 {
-	struct fh_concern *concern = concern_peek(object);
+	struct fh_concern *concern = fh_concern_peek(object);
 	struct fh_list *node;
 
 	if (!concern)
@@ -130,16 +126,18 @@ struct fh_watch *fh_object_watch(FH_ANY target_any, FH_ANY holder_any,
 	struct fh_watch *watch = NULL;
 
 	fh_lock_acquire(&m->links_lock);
-	if (!fh_object_has(target, FH_OBJECT_DETACHED) &&
-	    !fh_object_has(holder, FH_OBJECT_DETACHED)) {
+	struct fh_concern *to =
+		fh_concern_open(m, target, FH_OBJECT_FINDABLE, FH_OBJECT_DETACHED);
+	struct fh_concern *from = fh_concern_open(m, holder, 0, FH_OBJECT_DETACHED);
+
+	if (to && from) {
 		watch = fh_new(struct fh_watch);
 		watch->target = target;
 		watch->holder = holder;
 		watch->disposed = disposed;
 		watch->state = state;
-		fh_object_set_flags(target, FH_OBJECT_FINDABLE);
-		fh_list_add_last(&fh_object_concern(target)->watches, &watch->node);
-		fh_list_add_last(&fh_object_concern(holder)->watching, &watch->holder_node);
+		fh_list_add_last(&to->watches, &watch->node);
+		fh_list_add_last(&from->watching, &watch->holder_node);
 	}
 	fh_lock_release(&m->links_lock);
 	return watch;
@@ -161,7 +159,7 @@ struct fh_watch *fh_watch_remove(struct fh_watch *watch)
 
 void fh_concern_unwatch(struct fh_object *object)
 {
-	struct fh_concern *concern = concern_peek(object);
+	struct fh_concern *concern = fh_concern_peek(object);
 
 	if (!concern)
 		return;
@@ -182,7 +180,7 @@ static struct fh_watch *take_watch(struct fh_object *top, struct fh_object **ret
 	fh_lock_acquire(&m->tree_lock);
 	fh_lock_acquire(&m->links_lock);
 	for (struct fh_object *o = top; o && !found; o = fh_object_next_locked(o, top)) {
-		struct fh_concern *concern = concern_peek(o);
+		struct fh_concern *concern = fh_concern_peek(o);
 		struct fh_list *node = concern ? fh_list_pop(&concern->watches) : NULL;
 
 		if (!node)
@@ -227,8 +225,11 @@ bool fh_revocation_new(struct fh_pin *pin, struct fh_object *target,
 	fh_list_init(&revocation->node);
 	fh_lock_acquire(&m->links_lock);
 	fh_lock_acquire(&pin->holding->lock);
-	if (pin->target && !fh_object_has(target, FH_OBJECT_HIDDEN | FH_OBJECT_REQUESTED)) {
-		fh_list_add_last(&fh_object_concern(target)->revocations, &revocation->node);
+	struct fh_concern *concern =
+		fh_concern_open(m, target, 0, FH_OBJECT_HIDDEN | FH_OBJECT_REQUESTED);
+
+	if (pin->target && concern) {
+		fh_list_add_last(&concern->revocations, &revocation->node);
 		pin->revocation = revocation;
 		taken = true;
 	}
@@ -262,7 +263,7 @@ static struct fh_revocation *take_revocation(struct fh_object *top, struct fh_ob
 	fh_lock_acquire(&m->tree_lock);
 	fh_lock_acquire(&m->links_lock);
 	for (struct fh_object *o = top; o && !found; o = fh_object_next_locked(o, top)) {
-		struct fh_concern *concern = concern_peek(o);
+		struct fh_concern *concern = fh_concern_peek(o);
 		struct fh_list *node = concern ? fh_list_pop(&concern->revocations) : NULL;
 
 		if (!node)
@@ -311,7 +312,7 @@ void fh_concern_revoke_below(struct fh_object *top)
 
 bool fh_concern_has_notices(struct fh_object *object)
 {
-	struct fh_concern *concern = concern_peek(object);
+	struct fh_concern *concern = fh_concern_peek(object);
 
 	if (!concern)
 		return false;
@@ -325,7 +326,7 @@ bool fh_concern_has_notices(struct fh_object *object)
 
 void fh_concern_free(struct fh_object *object)
 {
-	struct fh_concern *concern = concern_peek(object);
+	struct fh_concern *concern = fh_concern_peek(object);
 	struct fh_list *node;
 
 	if (!concern)
