@@ -59,7 +59,10 @@ struct fh_property {
 	const struct fh_type *link_type; /**< LINK: what it may point to; NULL: any object */
 	/**
 	 * Optional: called instead of storing into or loading from the field. @value is of the
-	 * property's kind and in its range. A string or link returned by get is borrowed.
+	 * property's kind and in its range. A string or link is borrowed, in both directions.
+	 * Context of set: the caller's, or once the device is realized its domain (LIVE); for a
+	 * preset before the first init. Context of get: the caller's, in a read section and outside
+	 * the domain, in every state of the object, dispose and finalize included.
 	 */
 	enum fh_code (*set)(struct fh_object *object, void *state, const struct fh_value *value,
 			    struct fh_error *err);
@@ -69,7 +72,9 @@ struct fh_property {
 /**
  * Set a property. Errors, nothing changed: FH_ENOENT no such property; FH_ETYPE another kind;
  * FH_ERANGE the value does not fit; FH_EPERM read-only, or not settable any more; FH_EDEAD the object
- * has been detached; whatever the setter returned.
+ * or a link's target has been detached; FH_EINVAL a link to another machine's object; FH_EBUSY the
+ * set would re-enter a realized device that is in a callback; FH_ENOMEM no memory for the string;
+ * whatever the setter returned.
  */
 FH_API enum fh_code fh_object_set_bool(FH_ANY object, const char *name, bool value,
 				       struct fh_error *err);
@@ -81,11 +86,17 @@ FH_API enum fh_code fh_object_set_string(FH_ANY object, const char *name, const 
 					 struct fh_error *err); /**< STRING (copied) and ENUM */
 FH_API enum fh_code fh_object_set_link(FH_ANY object, const char *name, FH_ANY target,
 				       struct fh_error *err); /**< target NULL: none */
-/** From text, as a command line has it: any kind; on/off, 0x.., 4K, names, paths of objects. */
+/**
+ * From text, as a command line has it, any kind: on/off, 17 or 0x11, sizes as 4K, names of an enum,
+ * absolute paths of objects ("": none). Also FH_EFORMAT: it does not parse; FH_ENOENT: no such path.
+ */
 FH_API enum fh_code fh_object_set_text(FH_ANY object, const char *name, const char *text,
 				       struct fh_error *err);
 
-/** Get a property. Errors, output untouched: FH_ENOENT, FH_ETYPE. */
+/**
+ * Get a property, of the kinds that the setter of the same name takes. Errors, output untouched:
+ * FH_ENOENT, FH_ETYPE; FH_ERANGE more than INT64_MAX; FH_ENOMEM no memory for a copy.
+ */
 FH_API enum fh_code fh_object_get_bool(FH_ANY object, const char *name, bool *ret_value,
 				       struct fh_error *err);
 FH_API enum fh_code fh_object_get_u64(FH_ANY object, const char *name, uint64_t *ret_value,
@@ -95,10 +106,10 @@ FH_API enum fh_code fh_object_get_i64(FH_ANY object, const char *name, int64_t *
 /** A copy (owned by caller, free()), or NULL if there is none: STRING and ENUM. */
 FH_API enum fh_code fh_object_get_string(FH_ANY object, const char *name, char **ret_value,
 					 struct fh_error *err);
-/** The target (ref taken), or NULL. */
+/** The target (ref taken), or NULL; always NULL once @object is disposed of. */
 FH_API enum fh_code fh_object_get_link(FH_ANY object, const char *name,
 				       struct fh_object **ret_value, struct fh_error *err);
-/** Any kind as text (owned by caller, free()). */
+/** Any kind as text (owned by caller, free()), as fh_object_set_text() takes it; "" for none. */
 FH_API enum fh_code fh_object_get_text(FH_ANY object, const char *name, char **ret_text,
 				       struct fh_error *err);
 

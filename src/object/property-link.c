@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Link properties that live in a field of their object's state.
+ *
+ * R1. A field that is not NULL has a node, in its holder's list `held`; that of a weak link is in
+ *     its target's list `links` as well. So the end of either finds its links, each in constant
+ *     time (L2).
+ * R2. A strong link owns a ref of its target until it is changed or its holder leaves.
+ * R3. A link is refused once either end is detached. Detach sets that flag first and clears the
+ *     links to the object afterwards; concern.h says why none is forgotten (L6).
+ */
+#include "base/alloc.h"
+#include "object/concern.h"
+#include "object/property.h"
+
+struct fh_link {
+	struct fh_list from; /* in the holder's concern->held */
+	struct fh_list to;   /* in the target's concern->links; alone if strong */
+	struct fh_object *target;
+	_Atomic(struct fh_object *) *field;
+	const struct fh_property *property;
+};
+
+static bool is_strong(const struct fh_property *property)
+{
+	return (property->flags & FH_PROPERTY_STRONG) != 0;
+}
+
+/* The node of a field that is not NULL: only a type that wrote into its link by hand has none. */
+static struct fh_link *find_locked(struct fh_concern *holder, const void *field)
+{
+	fh_list_for_each_entry(link, &holder->held, struct fh_link, from)
+		if ((const void *)link->field == field)
+			return link;
+	fh_unreachable();
+}
+
+/* Take the link down at both ends; the node, with a strong link's ref, goes to @ended. */
+static void end_locked(struct fh_link *link, struct fh_list *ended)
+{
+	/* Relaxed: nobody learns anything from nothing. */
+	atomic_store_explicit(link->field, NULL, memory_order_relaxed);
+	fh_list_remove(&link->to);
+	fh_list_remove(&link->from);
+	fh_list_add_last(ended, &link->from);
+}
+
+/* Under no lock: give back what the nodes hold, and free them. */
+static void free_ended(struct fh_list *ended)
+{
+	fh_list_for_each_entry_safe(link, ended, struct fh_link, from) {
+		if (is_strong(link->property))
+			fh_object_unref(link->target);
+		fh_free(link);
+	}
+}
+
+/* Locked. */
+static void make_locked(struct fh_concern *from, struct fh_concern *to, struct fh_object *target,
+			const struct fh_property *property, void *field)
+{
+	struct fh_link *link = fh_alloc(sizeof(*link));
+
+	fh_list_init(&link->to);
+	link->target = target;
+	link->field = field;
+	link->property = property;
+	fh_list_add_last(&from->held, &link->from);
+	if (!is_strong(property))
+		fh_list_add_last(&to->links, &link->to);
+	/* Release: pairs with the acquire, or the data dependency, of who reads the field. */
+	atomic_store_explicit(link->field, target, memory_order_release);
+}
+
+static enum fh_code set_locked(struct fh_machine *m, struct fh_object *object,
+			       const struct fh_property *property, void *field,
+			       struct fh_object *target, struct fh_list *ended)
+	FH_REQUIRES(&m->links_lock)
+{
+	_Atomic(struct fh_object *) *const link_field = field;
+	struct fh_concern *from = fh_concern_open(m, object, 0, FH_OBJECT_DETACHED);
+	struct fh_concern *to = NULL;
+
+	if (!from)
+		return FH_EDEAD;
+	if (target) {
+		/* Findable: the field is read inside read sections, without a ref. */
+		to = fh_concern_open(m, target, FH_OBJECT_FINDABLE, FH_OBJECT_DETACHED);
+		if (!to || fh_object_refs(target) == 0)
+			return FH_EDEAD;
+		if (is_strong(property) && !fh_object_try_ref(target))
+			return FH_EDEAD;
+	}
+	if (atomic_load_explicit(link_field, memory_order_relaxed))
+		end_locked(find_locked(from, field), ended);
+	if (target)
+		make_locked(from, to, target, property, field);
+	return FH_OK;
+}
+
+enum fh_code fh_link_check(struct fh_object *object, const struct fh_property *property,
+			   struct fh_object *target, struct fh_error *err)
+{
+	if (!target)
+		return FH_OK;
+	if (target->machine != object->machine)
+		return fh_error_set(err, FH_EINVAL,
+				    "property '%s': its target is of another machine",
+				    property->name);
+	if (property->link_type && !fh_object_cast(target, property->link_type))
+		return fh_error_set(err, FH_ETYPE, "property '%s': wants a '%s', not a '%s'",
+				    property->name, property->link_type->name,
+				    target->class->type->name);
+	return FH_OK;
+}
+
+enum fh_code fh_link_find(struct fh_object *object, const struct fh_property *property,
+			  const char *path, struct fh_object **ret_target, struct fh_error *err)
+{
+	struct fh_object *target = *path ? fh_object_find(object->machine, path) : NULL;
+
+	if (*path && !target)
+		return fh_error_set(err, FH_ENOENT, "property '%s': no object has the path '%s'",
+				    property->name, path);
+	*ret_target = target;
+	return FH_OK;
+}
+
+enum fh_code fh_link_set(struct fh_object *object, const struct fh_property *property, void *field,
+			 struct fh_object *target, struct fh_error *err)
+{
+	enum fh_code code = fh_link_check(object, property, target, err);
+	struct fh_machine *m = object->machine;
+	struct fh_list ended;
+
+	if (code != FH_OK)
+		return code;
+	fh_list_init(&ended);
+	fh_lock_acquire(&m->links_lock);
+	code = set_locked(m, object, property, field, target, &ended);
+	fh_lock_release(&m->links_lock);
+	free_ended(&ended);
+	if (code != FH_OK)
+		return fh_error_set(err, code, "property '%s': %s is disposed of", property->name,
+				    fh_object_has(object, FH_OBJECT_DETACHED) ? "its object"
+									      : "the target");
+	return FH_OK;
+}
+
+struct fh_object *fh_link_get(struct fh_object *object, const void *field)
+{
+	struct fh_object *target;
+
+	fh_lock_acquire(&object->machine->links_lock);
+	target = atomic_load_explicit((_Atomic(struct fh_object *) *)field, memory_order_relaxed);
+	/* A target whose last ref has gone reads as nothing, before its detach has cleared this. */
+	if (target && !fh_object_try_ref(target))
+		target = NULL;
+	fh_lock_release(&object->machine->links_lock);
+	return target;
+}
+
+void fh_properties_drop_links(struct fh_object *object)
+{
+	struct fh_concern *concern = fh_concern_peek(object);
+	struct fh_list ended;
+
+	if (!concern)
+		return;
+	fh_list_init(&ended);
+	fh_lock_acquire(&object->machine->links_lock);
+	fh_list_for_each_entry_safe(link, &concern->held, struct fh_link, from)
+		end_locked(link, &ended);
+	fh_lock_release(&object->machine->links_lock);
+	free_ended(&ended);
+}
+
+void fh_properties_clear_links_to(struct fh_object *target)
+{
+	struct fh_concern *concern = fh_concern_peek(target);
+	struct fh_list ended;
+
+	if (!concern)
+		return;
+	fh_list_init(&ended);
+	fh_lock_acquire(&target->machine->links_lock);
+	fh_list_for_each_entry_safe(link, &concern->links, struct fh_link, to)
+		end_locked(link, &ended);
+	fh_lock_release(&target->machine->links_lock);
+	free_ended(&ended);
+}
+
+/* Copies the strong links, with a pin on each target, so that the visitor may take any lock. */
+static size_t collect_strong(struct fh_object *object, struct fh_link **ret_copies)
+{
+	struct fh_concern *concern = fh_concern_peek(object);
+	size_t count = 0;
+
+	if (!concern)
+		return 0;
+	fh_lock_acquire(&object->machine->links_lock);
+	fh_list_for_each_entry(link, &concern->held, struct fh_link, from)
+		count += is_strong(link->property);
+	if (count > 0)
+		*ret_copies = fh_alloc(count * sizeof(**ret_copies));
+	count = 0;
+	fh_list_for_each_entry(link, &concern->held, struct fh_link, from) {
+		if (is_strong(link->property)) {
+			fh_object_hold(link->target);
+			(*ret_copies)[count++] = *link;
+		}
+	}
+	fh_lock_release(&object->machine->links_lock);
+	return count;
+}
+
+void fh_properties_each_strong(struct fh_object *object,
+			       void (*visit)(struct fh_object *target, const char *name, void *arg),
+			       void *arg)
+{
+	FH_CLEANUP(fh_freep) struct fh_link *links = NULL;
+	const size_t count = collect_strong(object, &links);
+
+	for (size_t i = 0; i < count; i++) {
+		visit(links[i].target, links[i].property->name, arg);
+		fh_object_unhold(links[i].target);
+	}
+}

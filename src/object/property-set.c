@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Setting properties; see property.h for R1 to R3.
+ *
+ * R4. Every set goes through the same gates in the same order: the name, the kind, whether it may
+ *     be set now, the value. What any of them refuses has changed nothing.
+ * R5. On a realized device a set is one of the device's callbacks: it runs in its domain, or not
+ *     at all once the device is hidden (L6).
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "object/property.h"
+
+/* --- The gates ------------------------------------------------------------------------------ */
+
+/* A property that may be set now. */
+struct place {
+	struct fh_object *object;
+	const struct fh_class_property *slot; /* NULL: it may not */
+	bool live;			      /* R5 */
+};
+
+static FH_COLD enum fh_code refuse_set(const struct fh_object *object,
+				       const struct fh_property *property, uint32_t flags,
+				       struct fh_error *err)
+{
+	const char *type = object->class->type->name;
+
+	if (property->flags & FH_PROPERTY_READ_ONLY)
+		return fh_error_set(err, FH_EPERM, "property '%s' of type '%s' is read-only",
+				    property->name, type);
+	if (flags & FH_OBJECT_DETACHED)
+		return fh_error_set(err, FH_EDEAD, "property '%s': its object is disposed of",
+				    property->name);
+	return fh_error_set(err, FH_EPERM,
+			    "property '%s' of type '%s' cannot be set once the device is realized",
+			    property->name, type);
+}
+
+/* The first three gates of R4. On FH_OK the place is filled in. */
+static inline enum fh_code place_open(struct place *ret, FH_ANY any, const char *name,
+				      uint32_t kinds, struct fh_error *err)
+{
+	struct fh_object *object = fh_object_of(any);
+	enum fh_code code = FH_OK;
+	const struct fh_class_property *slot = fh_property_find(object, name, kinds, &code, err);
+
+	ret->object = object;
+	ret->slot = slot;
+	ret->live = false;
+	if (FH_UNLIKELY(!slot))
+		return code;
+	/* Acquire: pairs with the release in fh_object_set_flags(). */
+	const uint32_t flags = atomic_load_explicit(&object->flags, memory_order_acquire);
+	const bool realized = flags & FH_OBJECT_REALIZED;
+	const unsigned kept = slot->property->flags;
+
+	if (FH_UNLIKELY(kept & FH_PROPERTY_READ_ONLY || flags & FH_OBJECT_DETACHED ||
+			(realized && !(kept & FH_PROPERTY_LIVE))))
+		return refuse_set(object, slot->property, flags, err);
+	ret->live = realized;
+	return FH_OK;
+}
+
+/* --- Fields --------------------------------------------------------------------------------- */
+
+/* Relaxed: a property orders nothing but itself (R1). */
+static inline void store_scalar(void *field, const struct fh_value *value)
+{
+	switch (value->kind) {
+	case FH_PROPERTY_BOOL:
+		atomic_store_explicit((_Atomic(bool) *)field, value->boolean, memory_order_relaxed);
+		return;
+	case FH_PROPERTY_U8:
+	case FH_PROPERTY_I8:
+		atomic_store_explicit((_Atomic(uint8_t) *)field, (uint8_t)value->u,
+				      memory_order_relaxed);
+		return;
+	case FH_PROPERTY_U16:
+	case FH_PROPERTY_I16:
+		atomic_store_explicit((_Atomic(uint16_t) *)field, (uint16_t)value->u,
+				      memory_order_relaxed);
+		return;
+	case FH_PROPERTY_U32:
+	case FH_PROPERTY_I32:
+	case FH_PROPERTY_ENUM:
+		atomic_store_explicit((_Atomic(uint32_t) *)field, (uint32_t)value->u,
+				      memory_order_relaxed);
+		return;
+	case FH_PROPERTY_U64:
+	case FH_PROPERTY_I64:
+	case FH_PROPERTY_SIZE:
+		atomic_store_explicit((_Atomic(uint64_t) *)field, value->u, memory_order_relaxed);
+		return;
+	case FH_PROPERTY_STRING:
+	case FH_PROPERTY_LINK: break;
+	}
+	fh_unreachable();
+}
+
+static enum fh_code store_string(struct fh_object *object, void *field, const char *string,
+				 struct fh_error *err)
+{
+	_Atomic(char *) *const string_field = field;
+	char *fresh;
+	const enum fh_code code = fh_property_copy_string(string, &fresh, err);
+
+	if (code != FH_OK)
+		return code;
+	fh_lock_acquire(&object->machine->links_lock);
+	char *const old = atomic_load_explicit(string_field, memory_order_relaxed);
+	/* Release: for the type's own code, which reads the field without the lock. */
+	atomic_store_explicit(string_field, fresh, memory_order_release);
+	fh_lock_release(&object->machine->links_lock);
+	fh_free(old);
+	return FH_OK;
+}
+
+enum fh_code fh_property_set_now(struct fh_object *object, const struct fh_class_property *slot,
+				 const struct fh_value *value, struct fh_error *err)
+{
+	const struct fh_property *property = slot->property;
+	void *const field = fh_property_field(object, slot);
+
+	if (property->set)
+		return property->set(object, fh_property_state(object, slot), value, err);
+	if (property->kind == FH_PROPERTY_STRING)
+		return store_string(object, field, value->string, err);
+	if (property->kind == FH_PROPERTY_LINK)
+		return fh_link_set(object, property, field, value->link, err);
+	store_scalar(field, value);
+	return FH_OK;
+}
+
+/* --- The set itself ------------------------------------------------------------------------- */
+
+struct set_call {
+	const struct place *place;
+	const struct fh_value *value;
+	struct fh_error *err;
+	enum fh_code code;
+};
+
+static void run_set(void *arg)
+{
+	struct set_call *call = arg;
+
+	call->code = fh_property_set_now(call->place->object, call->place->slot, call->value,
+					 call->err);
+}
+
+static enum fh_code set_in_domain(const struct place *place, const struct fh_value *value,
+				  struct fh_error *err)
+{
+	struct set_call call = { .place = place, .value = value, .err = err };
+	const char *name = place->slot->property->name;
+
+	if (place->object->machine->ops->call(place->object, run_set, &call))
+		return call.code;
+	if (!fh_object_is_shown(place->object))
+		return fh_error_set(err, FH_EDEAD, "property '%s': its device is being unplugged",
+				    name);
+	return fh_error_set(err, FH_EBUSY,
+			    "property '%s': the set would re-enter a device in a callback",
+			    name);
+}
+
+static inline enum fh_code place_set(const struct place *place, const struct fh_value *value,
+				     struct fh_error *err)
+{
+	if (FH_UNLIKELY(place->live))
+		return set_in_domain(place, value, err);
+	return fh_property_set_now(place->object, place->slot, value, err);
+}
+
+enum fh_code fh_object_set_bool(FH_ANY object, const char *name, bool value, struct fh_error *err)
+{
+	const struct fh_value bool_value = { .kind = FH_PROPERTY_BOOL, .boolean = value };
+	struct place place;
+	const enum fh_code code = place_open(&place, object, name, FH_KIND(BOOL), err);
+
+	return code == FH_OK ? place_set(&place, &bool_value, err) : code;
+}
+
+static FH_COLD enum fh_code refuse_number(const struct place *place, const char *number,
+					  struct fh_error *err)
+{
+	const struct fh_property *property = place->slot->property;
+	const struct fh_range_of_kind range = fh_property_range(property->kind);
+
+	return fh_error_set(err, FH_ERANGE, "property '%s': %s is not in %" PRId64 "..%" PRIu64,
+			    property->name, number, range.min, range.max);
+}
+
+static FH_COLD enum fh_code refuse_unsigned(const struct place *place, uint64_t value,
+					    struct fh_error *err)
+{
+	char number[24];
+
+	snprintf(number, sizeof(number), "%" PRIu64, value);
+	return refuse_number(place, number, err);
+}
+
+static FH_COLD enum fh_code refuse_signed(const struct place *place, int64_t value,
+					  struct fh_error *err)
+{
+	char number[24];
+
+	snprintf(number, sizeof(number), "%" PRId64, value);
+	return refuse_number(place, number, err);
+}
+
+enum fh_code fh_object_set_u64(FH_ANY object, const char *name, uint64_t value,
+			       struct fh_error *err)
+{
+	struct place place;
+	const enum fh_code code = place_open(&place, object, name, FH_KINDS_UNSIGNED, err);
+
+	if (FH_UNLIKELY(code != FH_OK))
+		return code;
+	const enum fh_property_kind kind = place.slot->property->kind;
+	const struct fh_value u64_value = { .kind = kind, .u = value };
+
+	if (FH_UNLIKELY(value > fh_property_range(kind).max))
+		return refuse_unsigned(&place, value, err);
+	return place_set(&place, &u64_value, err);
+}
+
+enum fh_code fh_object_set_i64(FH_ANY object, const char *name, int64_t value,
+			       struct fh_error *err)
+{
+	struct place place;
+	const enum fh_code code = place_open(&place, object, name, FH_KINDS_INTEGER, err);
+
+	if (FH_UNLIKELY(code != FH_OK))
+		return code;
+	const enum fh_property_kind kind = place.slot->property->kind;
+	const struct fh_range_of_kind range = fh_property_range(kind);
+	const struct fh_value i64_value = { .kind = kind, .i = value };
+
+	if (FH_UNLIKELY(value < range.min || (value > 0 && (uint64_t)value > range.max)))
+		return refuse_signed(&place, value, err);
+	return place_set(&place, &i64_value, err);
+}
+
+static enum fh_code place_set_text(const struct place *place, const char *text,
+				   struct fh_error *err)
+{
+	struct fh_value value;
+	const enum fh_code code = fh_property_parse(place->slot->property, text, &value, err);
+
+	return code == FH_OK ? place_set(place, &value, err) : code;
+}
+
+enum fh_code fh_object_set_string(FH_ANY object, const char *name, const char *value,
+				  struct fh_error *err)
+{
+	struct place place;
+	const enum fh_code code = place_open(&place, object, name, FH_KINDS_TEXT, err);
+
+	if (code != FH_OK)
+		return code;
+	fh_assert(value || place.slot->property->kind == FH_PROPERTY_STRING);
+	return place_set_text(&place, value, err);
+}
+
+static enum fh_code place_set_link(const struct place *place, struct fh_object *target,
+				   struct fh_error *err)
+{
+	const struct fh_value value = { .kind = FH_PROPERTY_LINK, .link = target };
+	const enum fh_code code =
+		fh_link_check(place->object, place->slot->property, target, err);
+
+	return code == FH_OK ? place_set(place, &value, err) : code;
+}
+
+enum fh_code fh_object_set_link(FH_ANY object, const char *name, FH_ANY target,
+				struct fh_error *err)
+{
+	struct place place;
+	const enum fh_code code = place_open(&place, object, name, FH_KIND(LINK), err);
+
+	return code == FH_OK ? place_set_link(&place, fh_object_of(target), err) : code;
+}
+
+enum fh_code fh_object_set_text(FH_ANY object, const char *name, const char *text,
+				struct fh_error *err)
+{
+	FH_CLEANUP(fh_object_unrefp) struct fh_object *target = NULL;
+	struct place place;
+	enum fh_code code = place_open(&place, object, name, FH_KINDS_ALL, err);
+
+	fh_assert(text);
+	if (code != FH_OK)
+		return code;
+	if (place.slot->property->kind != FH_PROPERTY_LINK)
+		return place_set_text(&place, text, err);
+	code = fh_link_find(place.object, place.slot->property, text, &target, err);
+	return code == FH_OK ? place_set_link(&place, target, err) : code;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of properties share: values in fields, text, links.
+ *
+ * R1. A scalar is a relaxed atomic of its field's width: a reader on another thread sees the old
+ *     value or the new, never a mixture.
+ * R2. Strings and links are read and changed under the machine's links lock; nothing foreign is
+ *     called and no memory of a user's size is freed under it.
+ * R3. A link's field is stored with release and its target is not freed before a grace period
+ *     after the field was cleared, so that a type's own code may read the field inside a read
+ *     section (L2, L3).
+ */
+#ifndef OBJECT_PROPERTY_H
+#define OBJECT_PROPERTY_H
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "object/machine.h"
+#include "object/object.h"
+#include "object/type.h"
+
+/* Sets of kinds. */
+#define FH_KIND(kind) (1u << FH_PROPERTY_##kind)
+#define FH_KINDS_UNSIGNED (FH_KIND(U8) | FH_KIND(U16) | FH_KIND(U32) | FH_KIND(U64) | FH_KIND(SIZE))
+#define FH_KINDS_SIGNED (FH_KIND(I8) | FH_KIND(I16) | FH_KIND(I32) | FH_KIND(I64))
+#define FH_KINDS_INTEGER (FH_KINDS_UNSIGNED | FH_KINDS_SIGNED)
+#define FH_KINDS_TEXT (FH_KIND(STRING) | FH_KIND(ENUM))
+#define FH_KINDS_ALL UINT32_MAX
+
+/* The error of fh_property_find(); @property NULL: there is none. */
+FH_COLD enum fh_code fh_property_refuse(const struct fh_object *object, const char *name,
+					const struct fh_property *property, uint32_t kinds,
+					struct fh_error *err);
+
+/* The property of that name, if it is one of @kinds; else NULL, *ret_code FH_ENOENT or FH_ETYPE. */
+static inline const struct fh_class_property *fh_property_find(const struct fh_object *object,
+							       const char *name, uint32_t kinds,
+							       enum fh_code *ret_code,
+							       struct fh_error *err)
+{
+	const struct fh_class *class = object->class;
+	const uint64_t hash = fh_hash_string(name);
+	const struct fh_class_property *slot;
+
+	for (uint32_t i = (uint32_t)hash & class->property_mask;;
+	     i = (i + 1) & class->property_mask) {
+		slot = &class->properties[i];
+		if (FH_UNLIKELY(!slot->property))
+			break;
+		if (slot->hash == hash && strcmp(slot->property->name, name) == 0) {
+			if (FH_LIKELY(kinds >> slot->property->kind & 1))
+				return slot;
+			break;
+		}
+	}
+	*ret_code = fh_property_refuse(object, name, slot->property, kinds, err);
+	return NULL;
+}
+
+/* What the callbacks of the property get as state, and where its value is if it has none. */
+static inline void *fh_property_state(struct fh_object *object,
+				      const struct fh_class_property *slot)
+{
+	return (char *)object + slot->state_offset;
+}
+
+static inline void *fh_property_field(struct fh_object *object,
+				      const struct fh_class_property *slot)
+{
+	return (char *)object + slot->state_offset + slot->property->offset;
+}
+
+/* Set it without asking whether that is permitted; the value fits. */
+enum fh_code fh_property_set_now(struct fh_object *object, const struct fh_class_property *slot,
+				 const struct fh_value *value, struct fh_error *err);
+
+/* A string's length is a user's choice: no memory for a copy (owned by caller) is FH_ENOMEM. */
+enum fh_code fh_property_copy_string(const char *string, char **ret_copy, struct fh_error *err);
+
+/* "bool", "u8", ... as error messages name a kind. */
+const char *fh_property_kind_name(enum fh_property_kind kind);
+
+/* What an integer kind holds. */
+struct fh_range_of_kind {
+	bool is_signed;
+	int64_t min; /* 0 if unsigned */
+	uint64_t max;
+};
+
+struct fh_range_of_kind fh_property_range(enum fh_property_kind kind);
+
+/*
+ * A value of any kind but LINK from text; *ret_value borrows @text for a STRING.
+ * Errors: FH_EFORMAT it does not parse; FH_ERANGE it does not fit, or is no name of the enum.
+ */
+enum fh_code fh_property_parse(const struct fh_property *property, const char *text,
+			       struct fh_value *ret_value, struct fh_error *err);
+
+/* The opposite (owned by caller), for scalars. */
+char *fh_property_format(const struct fh_property *property, const struct fh_value *value);
+
+/* The index of a name of an ENUM, or -1. */
+int fh_property_enum_index(const struct fh_property *property, const char *name);
+/* The name of an index, or NULL. */
+const char *fh_property_enum_name(const struct fh_property *property, int64_t index);
+
+/*
+ * Point the link in @field of @object at @target (borrowed; NULL: at nothing).
+ * Errors, nothing changed: FH_EDEAD one of them is on its way out (L6); FH_ETYPE; FH_EINVAL another
+ * machine's.
+ */
+enum fh_code fh_link_set(struct fh_object *object, const struct fh_property *property, void *field,
+			 struct fh_object *target, struct fh_error *err);
+/* May the property point at @target? Errors: FH_ETYPE; FH_EINVAL. */
+enum fh_code fh_link_check(struct fh_object *object, const struct fh_property *property,
+			   struct fh_object *target, struct fh_error *err);
+/* The object at @path, for a link (ref taken); NULL for "". Errors: FH_ENOENT. */
+enum fh_code fh_link_find(struct fh_object *object, const struct fh_property *property,
+			  const char *path, struct fh_object **ret_target, struct fh_error *err);
+/* What it points to (ref taken), or NULL. */
+struct fh_object *fh_link_get(struct fh_object *object, const void *field);
+
+#endif
