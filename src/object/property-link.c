@@ -190,39 +190,17 @@ void fh_properties_clear_links_to(struct fh_object *target)
 	free_ended(&ended);
 }
 
-/* Copies the strong links, with a pin on each target, so that the visitor may take any lock. */
-static size_t collect_strong(struct fh_object *object, struct fh_link **ret_copies)
-{
-	struct fh_concern *concern = fh_concern_peek(object);
-	size_t count = 0;
-
-	if (!concern)
-		return 0;
-	fh_lock_acquire(&object->machine->links_lock);
-	fh_list_for_each_entry(link, &concern->held, struct fh_link, from)
-		count += is_strong(link->property);
-	if (count > 0)
-		*ret_copies = fh_alloc(count * sizeof(**ret_copies));
-	count = 0;
-	fh_list_for_each_entry(link, &concern->held, struct fh_link, from) {
-		if (is_strong(link->property)) {
-			fh_object_hold(link->target);
-			(*ret_copies)[count++] = *link;
-		}
-	}
-	fh_lock_release(&object->machine->links_lock);
-	return count;
-}
-
 void fh_properties_each_strong(struct fh_object *object,
 			       void (*visit)(struct fh_object *target, const char *name, void *arg),
 			       void *arg)
 {
-	FH_CLEANUP(fh_freep) struct fh_link *links = NULL;
-	const size_t count = collect_strong(object, &links);
+	struct fh_concern *concern = fh_concern_peek(object);
 
-	for (size_t i = 0; i < count; i++) {
-		visit(links[i].target, links[i].property->name, arg);
-		fh_object_unhold(links[i].target);
-	}
+	if (!concern)
+		return;
+	fh_lock_acquire(&object->machine->links_lock);
+	fh_list_for_each_entry(link, &concern->held, struct fh_link, from)
+		if (is_strong(link->property))
+			visit(link->target, link->property->name, arg);
+	fh_lock_release(&object->machine->links_lock);
 }

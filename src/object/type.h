@@ -89,7 +89,7 @@ void fh_properties_drop_links(struct fh_object *object);
 void fh_properties_release(struct fh_object *object);
 /* Weak link properties that point to @target become NULL; detach of the target. */
 void fh_properties_clear_links_to(struct fh_object *target);
-/* For explain: call @visit for each strong link. */
+/* For explain: call @visit for each strong link, under the links lock: it only notes down. */
 void fh_properties_each_strong(struct fh_object *object,
 			       void (*visit)(struct fh_object *target, const char *name, void *arg),
 			       void *arg);
