@@ -38,6 +38,15 @@ struct fh_space {
 extern const struct fh_type fh_space_type;
 extern const struct fh_type fh_listener_type;
 
+/* The root of the view that is published now; NULL: empty. In a read section. */
+static inline const struct fh_view_node *fh_space_view(struct fh_space *space)
+{
+	/* Acquire, both: pair with the releases of the commit that stored them (R2). */
+	struct fh_view_set *set = atomic_load_explicit(&space->set, memory_order_acquire);
+
+	return set ? atomic_load_explicit(&set->root, memory_order_acquire) : NULL;
+}
+
 /* The range as a section that public functions hand out. */
 void fh_section_from_range(struct fh_section *ret, const struct fh_range *range);
 
