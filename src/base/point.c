@@ -159,29 +159,42 @@ bool fh_point_stopped(const char *name)
 	return stopped;
 }
 
-/* Lets go of every slot of that name, of all for NULL. */
-static void release(const char *name)
+static void release_stopped(struct slot *slot)
 {
-	pthread_mutex_lock(&mutex);
+	if (slot->state == SLOT_STOPPED)
+		slot_set(slot, SLOT_GOING);
+}
+
+static void disarm(struct slot *slot)
+{
+	if (slot->state == SLOT_ARMED)
+		slot_set(slot, SLOT_FREE);
+}
+
+/* Does it to every slot of that name. Call with mutex held. */
+static void for_each_slot(const char *name, void (*action)(struct slot *slot))
+{
 	for (struct slot *slot = slots; slot < slots + SLOTS; slot++) {
-		if (name && strcmp(slot->name, name) != 0)
-			continue;
-		if (slot->state == SLOT_ARMED)
-			slot_set(slot, SLOT_FREE);
-		else if (slot->state == SLOT_STOPPED)
-			slot_set(slot, SLOT_GOING);
+		if (slot->state != SLOT_FREE && strcmp(slot->name, name) == 0)
+			action(slot);
 	}
-	pthread_mutex_unlock(&mutex);
 }
 
 void fh_point_release(const char *name)
 {
-	release(name);
+	pthread_mutex_lock(&mutex);
+	for_each_slot(name, any_slot(name, SLOT_STOPPED) ? release_stopped : disarm);
+	pthread_mutex_unlock(&mutex);
 }
 
 void fh_point_release_all(void)
 {
-	release(NULL);
+	pthread_mutex_lock(&mutex);
+	for (struct slot *slot = slots; slot < slots + SLOTS; slot++) {
+		disarm(slot);
+		release_stopped(slot);
+	}
+	pthread_mutex_unlock(&mutex);
 }
 
 #else

@@ -38,7 +38,10 @@ bool fh_point_wait(const char *name);
 /* True if a thread is stopped at name at this moment. */
 bool fh_point_stopped(const char *name);
 
-/* Lets all go on that are stopped at name, and disarms it for those who have not come. */
+/*
+ * Lets all go on that are stopped at name; other armings of it stay, so that a test that wants the same
+ * thread at its next arrival arms first and releases then. If nobody is stopped, disarms it.
+ */
 void fh_point_release(const char *name);
 
 /* Releases and disarms everything: for the teardown of a test that failed half way. */
