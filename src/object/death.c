@@ -205,35 +205,44 @@ static void dispose_immediate(struct fh_object *object)
 }
 
 /*
- * The end of an object that nobody else has: never shown, no children, no parent. What it costs is
- * what creating and dropping an object costs, so it takes no lock that it does not need.
+ * The end of an object that nobody else has: never shown nor findable, no children, no parent, no pins
+ * on it. What it costs is what making and dropping an object costs, so it takes no lock and no locked operation that
+ * it does not need.
  */
-static void dispose_alone(struct fh_object *object)
+static void die_alone(struct fh_object *object)
 {
 	const struct fh_core_ops *core = object->class->core;
 	struct fh_machine *m = object->machine;
 
-	if (core->detach)
-		m->ops->edit_begin(m);
-	fh_object_set_flags(object, FH_OBJECT_HIDDEN | FH_OBJECT_DETACHED);
+	fh_object_set_flags_alone(object, FH_OBJECT_REQUESTED | FH_OBJECT_HIDDEN |
+						  FH_OBJECT_DETACHED);
 	if (core->detach) {
+		m->ops->edit_begin(m);
 		core->detach(object);
 		m->ops->edit_commit(m);
 	}
-	fh_concern_clear(object);
 	fh_concern_unwatch(object);
 	fh_holding_close(object);
-	if (fh_concern_has_notices(object)) {
-		fh_concern_revoke_below(object);
-		fh_concern_notify_below(object);
-	}
 	fh_object_call_dispose(object);
 	fh_properties_drop_links(object);
+	if (fh_object_is_alone(object, FH_LIFE_PIN)) {
+		fh_object_set_flags_alone(object, FH_OBJECT_LEFT);
+		/* Relaxed: alone. */
+		atomic_store_explicit(&object->life, 0, memory_order_relaxed);
+		fh_object_last_unhold(object);
+		return;
+	}
 	fh_object_set_flags(object, FH_OBJECT_LEFT);
+	fh_object_unhold(object);
 }
 
 void fh_object_last_unref(struct fh_object *object)
 {
+	if (!object->class->core->immediate && fh_object_is_alone(object, FH_LIFE_PIN) &&
+	    !fh_object_has(object, FH_OBJECT_REQUESTED)) {
+		die_alone(object);
+		return;
+	}
 	/* Whoever asks first has it done; the pin of all refs passes to it until it has ended (L1). */
 	if (fh_object_set_flags(object, FH_OBJECT_REQUESTED) & FH_OBJECT_REQUESTED) {
 		fh_object_unhold(object);
@@ -244,7 +253,7 @@ void fh_object_last_unref(struct fh_object *object)
 		dispose_immediate(object);
 		fh_object_unhold(object);
 	} else if (!fh_object_has(object, FH_OBJECT_EXPOSED)) {
-		dispose_alone(object);
+		dispose_unseen(object);
 		fh_object_unhold(object);
 	} else {
 		hide(object);

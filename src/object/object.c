@@ -67,12 +67,13 @@ void fh_object_call_dispose(struct fh_object *object)
 
 void fh_object_finalize(struct fh_object *object)
 {
-	/* Once (L5): only the last pin comes here, and nobody can take another. */
-	const uint32_t flags = fh_object_set_flags(object, FH_OBJECT_FINALIZING);
+	const uint32_t flags = atomic_load_explicit(&object->flags, memory_order_relaxed);
 
-	fh_assert(!(flags & FH_OBJECT_FINALIZING));
+	/* Once (L5): only the last pin comes here, and nobody can take another. */
+	fh_assert(!(flags & FH_OBJECT_FINALIZING) && (flags & FH_OBJECT_LEFT));
 	fh_assert(atomic_load_explicit(&object->life, memory_order_acquire) == 0);
-	fh_assert(flags & FH_OBJECT_LEFT);
+	/* Relaxed: nobody else looks at it any more but the ledger. */
+	atomic_store_explicit(&object->flags, flags | FH_OBJECT_FINALIZING, memory_order_relaxed);
 	call_levels(object, true);
 	if (object->class->core->finalize)
 		object->class->core->finalize(object);
@@ -145,7 +146,13 @@ static enum fh_code init_levels(struct fh_object *object, const struct fh_class 
 		if (code != FH_OK)
 			return fh_error_prefix(err, "%s", class->type->name), code;
 	}
-	atomic_fetch_add_explicit(&object->flags, FH_OBJECT_LEVEL, memory_order_acq_rel);
+	if (fh_object_is_alone(object, FH_LIFE_REF | FH_LIFE_PIN))
+		atomic_store_explicit(
+			&object->flags,
+			FH_OBJECT_LEVEL + atomic_load_explicit(&object->flags, memory_order_relaxed),
+			memory_order_relaxed);
+	else
+		atomic_fetch_add_explicit(&object->flags, FH_OBJECT_LEVEL, memory_order_acq_rel);
 	return FH_OK;
 }
 
@@ -182,7 +189,10 @@ struct fh_object *fh_object_create(struct fh_machine *m, struct fh_object *paren
 		fh_object_abort_birth(object);
 		return NULL;
 	}
-	fh_object_set_flags(object, FH_OBJECT_BORN);
+	if (fh_object_is_alone(object, FH_LIFE_REF | FH_LIFE_PIN))
+		fh_object_set_flags_alone(object, FH_OBJECT_BORN);
+	else
+		fh_object_set_flags(object, FH_OBJECT_BORN);
 	if (parent)
 		fh_object_unref(object); /* the parent's ref remains */
 	return object;

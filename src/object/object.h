@@ -124,6 +124,26 @@ static inline uint32_t fh_object_set_flags(struct fh_object *object, uint32_t fl
 	return atomic_fetch_or_explicit(&object->flags, flags, memory_order_seq_cst);
 }
 
+/*
+ * True if nobody but the calling thread can reach the object: it has one ref or pin, which is the
+ * caller's, and was never findable. Then what would be a locked operation may be a plain one.
+ */
+static inline bool fh_object_is_alone(const struct fh_object *object, uint64_t life)
+{
+	/* Acquire: the other holders' last use precedes what the caller does now. */
+	return atomic_load_explicit(&object->life, memory_order_acquire) == life &&
+	       !(atomic_load_explicit(&object->flags, memory_order_relaxed) &
+		 (FH_OBJECT_FINDABLE | FH_OBJECT_EXPOSED));
+}
+
+/* fh_object_set_flags() of an object that is alone. */
+static inline void fh_object_set_flags_alone(struct fh_object *object, uint32_t flags)
+{
+	atomic_store_explicit(&object->flags,
+			      flags | atomic_load_explicit(&object->flags, memory_order_relaxed),
+			      memory_order_relaxed);
+}
+
 static inline uint32_t fh_object_clear_flags(struct fh_object *object, uint32_t flags)
 {
 	return atomic_fetch_and_explicit(&object->flags, ~flags, memory_order_acq_rel);
