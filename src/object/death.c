@@ -110,7 +110,7 @@ static void detach(struct fh_object *top)
 
 static void leave_one(struct fh_object *object)
 {
-	if (!fh_object_has(object, FH_OBJECT_LEFT))
+	if (!(fh_object_set_flags(object, FH_OBJECT_DISPOSING) & FH_OBJECT_DISPOSING))
 		fh_object_call_dispose(object);
 	fh_properties_drop_links(object);
 	fh_object_unlink(object);

@@ -45,6 +45,7 @@ enum fh_object_flag {
 	FH_OBJECT_BORN = 1 << 8,      /* init has succeeded: may be found */
 	FH_OBJECT_REALIZED = 1 << 9,  /* devices */
 	FH_OBJECT_BUILTIN = 1 << 10,  /* the machine's own: the ledger does not count it */
+	FH_OBJECT_DISPOSING = 1 << 12, /* whoever set it calls the dispose callbacks (L5) */
 	FH_OBJECT_KEPT = 1 << 11,     /* T: was there when its parent's realize began */
 	/* From this bit on: levels of the type whose init has succeeded, so that a failed birth undoes these. */
 	FH_OBJECT_LEVEL = 1 << 24,
