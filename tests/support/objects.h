@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A machine of the object layer alone, for unit tests: nothing is mapped, a transaction is nothing, and
- * the test says itself how a device's domain answers. Included once, by the test's own file.
+ * A machine of the object layer alone, for unit tests: nothing is mapped, a transaction is nothing,
+ * and the test says itself how a device's domain answers. Included once, by the test's own file.
  */
 #ifndef SUPPORT_OBJECTS_H
 #define SUPPORT_OBJECTS_H

@@ -283,8 +283,10 @@ static void properties_are_readable_in_dispose_and_finalize(void **state)
 
 static enum fh_code link_and_fail(struct fh_object *object, void *state, struct fh_error *err)
 {
+	struct fh_object *root = fh_machine_object(object->machine);
+
 	(void)state;
-	fh_assert(fh_object_set_link(object, "link", fh_machine_object(object->machine), NULL) == 0);
+	fh_assert(fh_object_set_link(object, "link", root, NULL) == FH_OK);
 	fh_assert(fh_object_set_string(object, "text", "lost", NULL) == FH_OK);
 	return fh_error_set(err, FH_EIO, "no luck");
 }

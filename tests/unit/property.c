@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Properties: what may be set, by which name, kind, range and when, and what is read back. Links are
- * property-link.c.
+ * Properties: what may be set, by which name, kind, range and when, and what is read back. Links
+ * are property-link.c.
  */
 #include "base/rcu.h"
 #include "support/objects.h"
@@ -396,10 +396,12 @@ static void text_sets_every_kind(void **state)
 static void text_that_does_not_parse_changes_nothing(void **state)
 {
 	static const struct { const char *name, *text; enum fh_code code; } cases[] = {
-		{ "flag", "On", FH_EFORMAT }, { "flag", "", FH_EFORMAT }, { "flag", "1", FH_EFORMAT },
+		{ "flag", "On", FH_EFORMAT }, { "flag", "", FH_EFORMAT },
+		{ "flag", "1", FH_EFORMAT },
 		{ "u8", "", FH_EFORMAT }, { "u8", "-", FH_EFORMAT }, { "u8", "0x", FH_EFORMAT },
 		{ "u8", " 1", FH_EFORMAT }, { "u8", "1 ", FH_EFORMAT }, { "u8", "+1", FH_EFORMAT },
-		{ "u8", "1K", FH_EFORMAT }, { "u8", "0x1g", FH_EFORMAT }, { "u8", "--1", FH_EFORMAT },
+		{ "u8", "1K", FH_EFORMAT }, { "u8", "0x1g", FH_EFORMAT },
+		{ "u8", "--1", FH_EFORMAT },
 		{ "u8", "256", FH_ERANGE }, { "u8", "-1", FH_ERANGE },
 		{ "u64", "18446744073709551616", FH_ERANGE },
 		{ "u64", "99999999999999999999999", FH_ERANGE },
@@ -486,7 +488,8 @@ struct seen {
 	unsigned stop_after;
 };
 
-static bool note_property(const struct fh_type *level, const struct fh_property *property, void *arg)
+static bool note_property(const struct fh_type *level, const struct fh_property *property,
+			  void *arg)
 {
 	struct seen *seen = arg;
 	const size_t used = strlen(seen->names);
