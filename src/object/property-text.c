@@ -144,7 +144,7 @@ static enum fh_code parse_integer(const struct fh_property *property, const char
 	const struct fh_range_of_kind range = fh_property_range(property->kind);
 	const bool is_size = property->kind == FH_PROPERTY_SIZE;
 	const bool negative = text[0] == '-';
-	uint64_t magnitude;
+	uint64_t magnitude = 0;
 	const enum fh_code code = parse_magnitude(text + negative, is_size, &magnitude);
 	uint64_t limit = range.max;
 
