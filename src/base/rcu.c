@@ -27,12 +27,6 @@ static void tsan_grace_period_over(void)
 }
 #endif
 
-void fh_rcu_read_end_nested(struct fh_thread *t)
-{
-	fh_assert(t->depth > 1);
-	t->depth--;
-}
-
 unsigned fh_rcu_leave(struct fh_thread *t)
 {
 	const unsigned depth = t->depth;

@@ -11,7 +11,7 @@
  * R2. What was reachable when a grace period began is no longer used by any section when it ends.
  * R3. No grace period is waited for within a section (asserted).
  * R4. ThreadSanitizer is told exactly this: the end of a section releases a tag, the end of a grace
- *     period acquires it. It does not see inside liburcu, and nothing else is hidden from it.
+ *     period acquires it. It does not see inside liburcu, and nothing of ours is hidden from it.
  *
  * liburcu's headers permit the inlining of functions of at most ten lines into programs under any
  * licence; _urcu_bp_read_lock, _urcu_bp_read_unlock and _urcu_bp_read_ongoing are such functions and
@@ -23,6 +23,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/annotate.h"
+#include "base/assert.h"
+#include "base/thread.h"
+
 /*
  * liburcu's variable with a cheaper way to its address: inside a shared library it would be four calls
  * for each section otherwise. Declared before liburcu does it, since clang takes no attribute after a
@@ -33,15 +37,21 @@ extern _Thread_local struct urcu_bp_reader *urcu_bp_reader
 	__attribute__((tls_model("initial-exec")));
 
 /*
- * Its functions, declared ahead to give them an attribute: liburcu carves its readers out of an arena
- * with less alignment than their type asks for. That is harmless on every host, as only the first
- * word is used, but UBSan would stop at every section.
+ * Its functions, declared ahead to give them attributes. alignment: liburcu carves its readers out of an
+ * arena with less alignment than their type asks for, which is harmless, as only the first word is
+ * used, but UBSan would stop at every section. thread: a reader passes from a thread that ended to
+ * one that begins under a lock inside liburcu, which ThreadSanitizer does not see when told to leave the
+ * library alone; then it must not see half of that either. (clang would instrument what it inlines.)
  */
-#define FH_RCU_MISALIGNED __attribute__((no_sanitize("alignment")))
-FH_RCU_MISALIGNED static inline void _urcu_bp_read_lock_update(unsigned long count);
-FH_RCU_MISALIGNED static inline void _urcu_bp_read_lock(void);
-FH_RCU_MISALIGNED static inline void _urcu_bp_read_unlock(void);
-FH_RCU_MISALIGNED static inline int _urcu_bp_read_ongoing(void);
+#if FH_TSAN && defined(__clang__)
+#define FH_RCU_FOREIGN __attribute__((no_sanitize("alignment"), no_sanitize("thread"), noinline))
+#else
+#define FH_RCU_FOREIGN __attribute__((no_sanitize("alignment"), no_sanitize("thread")))
+#endif
+FH_RCU_FOREIGN static inline void _urcu_bp_read_lock_update(unsigned long count);
+FH_RCU_FOREIGN static inline void _urcu_bp_read_lock(void);
+FH_RCU_FOREIGN static inline void _urcu_bp_read_unlock(void);
+FH_RCU_FOREIGN static inline int _urcu_bp_read_ongoing(void);
 
 #define URCU_INLINE_SMALL_FUNCTIONS
 #include <urcu/urcu-bp.h>
@@ -50,10 +60,6 @@ FH_RCU_MISALIGNED static inline int _urcu_bp_read_ongoing(void);
 extern _Thread_local struct urcu_bp_reader *urcu_bp_reader
 	__attribute__((tls_model("initial-exec")));
 
-#include "base/annotate.h"
-#include "base/assert.h"
-#include "base/thread.h"
-
 #if FH_TSAN
 void fh_rcu_tsan_section_ends(void);
 #else
@@ -61,8 +67,6 @@ static inline void fh_rcu_tsan_section_ends(void)
 {
 }
 #endif
-
-void fh_rcu_read_end_nested(struct fh_thread *t) __attribute__((noinline));
 
 /* Begins a read section. t is the calling thread's block, here and below. */
 static inline void fh_rcu_read_begin(struct fh_thread *t)
@@ -74,13 +78,23 @@ static inline void fh_rcu_read_begin(struct fh_thread *t)
 /* Ends the innermost read section. What was looked up in it is no longer valid. */
 static inline void fh_rcu_read_end(struct fh_thread *t)
 {
-	if (FH_UNLIKELY(t->depth != 1)) {
-		fh_rcu_read_end_nested(t);
-		return;
+	if (FH_LIKELY(t->depth == 1)) {
+		t->depth = 0;
+		fh_rcu_tsan_section_ends();
+		_urcu_bp_read_unlock();
+	} else {
+		fh_assert(t->depth != 0);
+		t->depth--;
 	}
-	t->depth = 0;
-	fh_rcu_tsan_section_ends();
-	_urcu_bp_read_unlock();
+}
+
+/*
+ * The calling thread's block, NULL if it has none or was never a reader: then fh_thread_self() or
+ * fh_rcu_read_begin() has something to make first. For a hot path that wants to call nothing.
+ */
+static inline struct fh_thread *fh_rcu_thread_ready(void)
+{
+	return FH_LIKELY(URCU_TLS(urcu_bp_reader) != NULL) ? fh_thread_current : NULL;
 }
 
 static inline bool fh_rcu_in_section(const struct fh_thread *t)
