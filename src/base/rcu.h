@@ -44,9 +44,9 @@ extern _Thread_local struct urcu_bp_reader *urcu_bp_reader
  * library alone; then it must not see half of that either. (clang would instrument what it inlines.)
  */
 #if FH_TSAN && defined(__clang__)
-#define FH_RCU_FOREIGN __attribute__((no_sanitize("alignment"), no_sanitize("thread"), noinline))
+#define FH_RCU_FOREIGN __attribute__((no_sanitize("alignment", "thread"), noinline))
 #else
-#define FH_RCU_FOREIGN __attribute__((no_sanitize("alignment"), no_sanitize("thread")))
+#define FH_RCU_FOREIGN __attribute__((no_sanitize("alignment", "thread")))
 #endif
 FH_RCU_FOREIGN static inline void _urcu_bp_read_lock_update(unsigned long count);
 FH_RCU_FOREIGN static inline void _urcu_bp_read_lock(void);
