@@ -11,8 +11,12 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "base/lock.h"
@@ -165,16 +169,59 @@ static void *contend(void *arg)
 	return NULL;
 }
 
-static void no_wake_up_is_lost_in_contended_rounds(void **state)
+static void contend_on_all_threads(void)
 {
 	pthread_t threads[THREADS];
 
-	(void)state;
 	for (unsigned i = 0; i < THREADS; i++)
 		threads[i] = start(contend, (void *)(uintptr_t)(i + 1));
 	for (unsigned i = 0; i < THREADS; i++)
 		join(threads[i]);
+}
+
+static void no_wake_up_is_lost_in_contended_rounds(void **state)
+{
+	(void)state;
+	contend_on_all_threads();
 	assert_true(counter >= ROUNDS);
+}
+
+/* From here on the kernel of this process has no membarrier. False if that cannot be had. */
+static bool forbid_membarrier(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = {.len = 4, .filter = filter};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 &&
+	       syscall(SYS_membarrier, 0, 0, 0) < 0;
+}
+
+/* Rule E, in a child of its own, since there is no way back. */
+static void no_wake_up_is_lost_for_good_without_membarrier(void **state)
+{
+	enum { DONE, CANNOT, WRONG };
+	int status = -1;
+	pid_t child = fork();
+
+	(void)state;
+	if (child == 0) {
+		alarm(50);
+		if (!forbid_membarrier())
+			_exit(CANNOT);
+		contend_on_all_threads();
+		_exit(counter >= ROUNDS ? DONE : WRONG);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == CANNOT)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), DONE);
 }
 
 static void *count_once(void *arg)
@@ -408,6 +455,7 @@ int main(void)
 		lock_test(misuse_is_asserted),
 		lock_test(no_increment_is_lost),
 		lock_test(no_wake_up_is_lost_in_contended_rounds),
+		lock_test(no_wake_up_is_lost_for_good_without_membarrier),
 		lock_test(waiter_that_was_counted_before_the_release_gets_the_lock),
 		lock_test(waiter_does_not_sleep_on_a_lock_released_since_it_looked),
 		lock_test(waiter_that_sleeps_on_a_later_hold_is_woken_from_it),
