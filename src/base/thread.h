@@ -50,17 +50,19 @@ struct fh_thread {
 	void *handed;
 
 	/*
-	 * Memory layer: lookaside of recent lookups, allocated when wanted; lookaside_free is called
-	 * with it before the block goes, on its thread, where fh_thread_self() is still this block.
+	 * Memory layer: lookaside of recent lookups, allocated when wanted, and its entry that was used
+	 * last, NULL if there is no lookaside. lookaside_free is called with it before the block
+	 * goes, on its thread, where fh_thread_self() is still this block.
 	 */
 	void *lookaside;
-	void (*lookaside_free)(void *lookaside);
-
+	void *recent;
 	/*
 	 * Memory layer (chain.h): how often the thread left its read sections to wait, within a callback
 	 * or an access. Who looked something up before looks again if it changed.
 	 */
 	uint64_t left;
+
+	void (*lookaside_free)(void *lookaside);
 
 	/* Memory layer (chain.h): fh_blocking_begin() outside callbacks. */
 	bool blocking;
