@@ -2,9 +2,9 @@
 /*
  * Memory of the library itself: malloc, and a clear end where it fails.
  *
- * Zeroed memory is malloc and memset, not calloc: glibc's calloc passes by the cache that malloc keeps
- * for each thread, which costs more than clearing a small structure. What a user chose the size of
- * may be large, there calloc is right: fresh pages are zero already.
+ * Zeroed memory is malloc and memset, not calloc: glibc's calloc passes by the cache that malloc
+ * keeps for each thread, which costs more than clearing a small structure. What a user chose the
+ * size of may be large, there calloc is right: fresh pages are zero already.
  */
 #include "base/alloc.h"
 

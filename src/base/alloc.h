@@ -4,13 +4,14 @@
  *
  * R1. fh_alloc and its kin never return NULL. They are for small control structures, whose size is
  *     the library's own choice: on exhaustion the process stops with a message.
- * R2. Anything whose size a user, a file or a guest chooses comes from fh_try_alloc and its kin, may
- *     be NULL, and becomes FH_ENOMEM.
+ * R2. Anything whose size a user, a file or a guest chooses comes from fh_try_alloc and its kin,
+ *     may be NULL, and becomes FH_ENOMEM.
  * R3. Everything is returned with fh_free, which accepts NULL.
  *
- * An embedder who wants another policy than R1 has two places for it: the malloc of the process, which
- * is the only source of memory here and may free something or wait before it gives up, and SIGABRT. A
- * hook of its own would have to be a mutable global, since an allocation does not know its machine.
+ * An embedder who wants another policy than R1 has two places for it: the malloc of the process,
+ * which is the only source of memory here and may free something or wait before it gives up, and
+ * SIGABRT. A hook of its own would have to be a mutable global, since an allocation does not know
+ * its machine.
  */
 #ifndef BASE_ALLOC_H
 #define BASE_ALLOC_H

@@ -116,9 +116,9 @@ static inline void fh_list_splice_last(struct fh_list *to, struct fh_list *from)
  *		notify(fh_container_of(node, struct listener, link));
  *
  * Each node that is in the list at the beginning and at its turn is visited once. A node added
- * meanwhile is not visited. Nothing but the two list heads has to outlive a call. A visit of the same
- * list from within a visit sees only the nodes that had their turn; a visit is gone through to its
- * end, or the rest is put back with fh_list_splice_last.
+ * meanwhile is not visited. Nothing but the two list heads has to outlive a call. A visit of the
+ * same list from within a visit sees only the nodes that had their turn; a visit is gone through to
+ * its end, or the rest is put back with fh_list_splice_last.
  */
 static inline void fh_list_visit_begin(struct fh_list *pending, struct fh_list *head)
 {

@@ -2,44 +2,46 @@
 /*
  * The slow half of the lock, and why no wake-up is lost.
  *
- * A release is a plain store followed by a load of another word, without the full barrier that would
- * make the order of these two visible. The waiter pays for both sides with membarrier(2).
+ * A release is a plain store followed by a load of another word, without the full barrier that
+ * would make the order of these two visible. The waiter pays for both sides with membarrier(2).
  *
  * Terms. The releaser executes, in this order,
  *	(a) owner = NULL, release		(b) look at waiters; not 0: FUTEX_WAKE of one.
  * The waiter executes, in this order,
  *	(c) waiters + 1				(d) membarrier, private expedited
  *	(e) exchange NULL in owner for itself; if that succeeds: waiters - 1, it owns the lock
- *	(f) FUTEX_WAIT on the low half of owner, expecting the low half of what (e) saw; back to (e).
+ *	(f) FUTEX_WAIT on the low half of owner, expecting that of what (e) saw; back to (e).
  *
- * Definition. v is the value that some (e) saw, not NULL; T_0 the thread that stored it; a_0 T_0's release
- * that follows v in the modification order of owner; a_1, a_2 ... the later releases; b_i and a_i are of
- * one release.
+ * Definition. v is the value that some (e) saw, not NULL; T_0 the thread that stored it; a_0 T_0's
+ * release that follows v in the modification order of owner; a_1, a_2 ... the later releases; b_i
+ * and a_i are of one release.
  *
- * A. (membarrier) Between begin and return of (d) every other thread of the process passes a full memory
- *    barrier, at some point p of its own program order: what precedes p is visible to what the waiter does
- *    after (d), and what the waiter did before (d) is visible to what follows p. A thread that does
- *    not run passes one when it is switched out or in.
+ * A. (membarrier) Between begin and return of (d) every other thread of the process passes a full
+ *    memory barrier, at some point p of its own program order: what precedes p is visible to what
+ *    the waiter does after (d), and what the waiter did before (d) is visible to what follows p. A
+ *    thread that does not run passes one when it is switched out or in.
  * B. While a waiter is between (c) and its decrement, every b_i sees waiters > 0.
- *    Take the releaser of a_i and its p of A. If p precedes b_i, the (c) is visible to b_i. If p follows b_i,
- *    it follows a_i too, so every (e), being after (d), sees a_i or something later in the modification
- *    order; but (e) saw v, and v is before a_0, which is not after a_i: contradiction.
- *    B holds for each (e) of one waiter with its own v: one (d) is enough for all of its rounds.
+ *    Take the releaser of a_i and its p of A. If p precedes b_i, the (c) is visible to b_i. If p
+ *    follows b_i, it follows a_i too, so every (e), being after (d), sees a_i or something later in
+ *    the modification order; but (e) saw v, and v is before a_0, which is not after a_i:
+ *    contradiction. B holds for each (e) of one waiter with its own v: one (d) is enough for all of
+ *    its rounds.
  * C. A waiter does not sleep through a_i. FUTEX_WAIT compares and queues in one step under the lock
- *    of the kernel's hash bucket, FUTEX_WAKE scans under the same lock. By B each a_i is followed by a
- *    FUTEX_WAKE. If the scan comes after the waiter was queued, it finds the waiter, or another
- *    that is queued (D). If it comes before, then so does a_i, and the comparison sees NULL, whose low half
- *    nobody expects (thread.h R4), or a later owner. If that one's low half equals v's - the same thread
- *    again, or a neighbour 4 GiB away - the waiter sleeps on it rightly: it owns the lock now, and its
- *    release is some a_j with j > i, of which B and C hold again.
- * D. One woken per release is enough. The woken thread passes (e). If it succeeds, its own release wakes
- *    the next, as the others are still counted. If it fails, somebody owns the lock, whose release does.
- *    So the lock is never free for good while somebody sleeps.
- * E. Where membarrier is missing (user-mode emulators, old kernels), (f) sleeps for a millisecond at
- *    most: B may fail then, and the next (e) repairs it.
+ *    of the kernel's hash bucket, FUTEX_WAKE scans under the same lock. By B each a_i is followed
+ *    by a FUTEX_WAKE. If the scan comes after the waiter was queued, it finds the waiter, or
+ *    another that is queued (D). If it comes before, then so does a_i, and the comparison sees
+ *    NULL, whose low half nobody expects (thread.h R4), or a later owner. If that one's low half
+ *    equals v's - the same thread again, or a neighbour 4 GiB away - the waiter sleeps on it
+ *    rightly: it owns the lock now, and its release is some a_j with j > i, of which B and C hold
+ *    again.
+ * D. One woken per release is enough. The woken thread passes (e). If it succeeds, its own release
+ *    wakes the next, as the others are still counted. If it fails, somebody owns the lock, whose
+ *    release does. So the lock is never free for good while somebody sleeps.
+ * E. Where membarrier is missing (user-mode emulators, old kernels), (f) sleeps for a millisecond
+ *    at most: B may fail then, and the next (e) repairs it.
  * F. What the lock protects is ordered by (a), a release, and the successful (e) or the exchange of
- *    fh_lock_try_as(), an acquire, alone. waiters orders nothing: it is relaxed, and stale values cost a
- *    system call or are excluded by B.
+ *    fh_lock_try_as(), an acquire, alone. waiters orders nothing: it is relaxed, and stale values
+ *    cost a system call or are excluded by B.
  */
 #include "base/lock.h"
 
@@ -51,7 +53,7 @@
 #include <unistd.h>
 
 enum {
-	SPINS = 100,		      /* about 1 to 4 us, as pause differs; a domain is held for less */
+	SPINS = 100, /* 1 to 4 us, as processors pause; a domain is mostly held for less */
 	FALLBACK_SLEEP_NS = 1000000, /* rule E */
 	NS_PER_S = 1000000000,
 };
@@ -87,7 +89,7 @@ static bool barrier_everywhere(void)
 	return state > 0 && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;
 }
 
-/* The futex word of a lock: the low half of owner, as hosts are little-endian. Only for the kernel. */
+/* The futex word: the low half of owner, as hosts are little-endian. Only for the kernel. */
 static const _Atomic uint32_t *lock_word(const struct fh_lock *lock)
 {
 	return (const _Atomic uint32_t *)(const void *)&lock->owner;
@@ -179,8 +181,8 @@ void fh_gate_open(struct fh_gate *gate)
 	uint32_t opened;
 
 	/*
-	 * Stores the same value again if nobody waits: it must be a modification, so that the waiter's
-	 * comes before or after it. Release pairs with the acquire of fh_gate_enter().
+	 * Stores the same value again if nobody waits: it must be a modification, so that the
+	 * waiter's comes before or after it. Release pairs with the acquire of fh_gate_enter().
 	 */
 	do {
 		opened = old & 1 ? (old + 2) & ~UINT32_C(1) : old;

@@ -47,8 +47,8 @@ static inline struct fh_thread *fh_lock_owner(const struct fh_lock *lock)
 }
 
 /*
- * As the functions below, for the hot path, whose caller has its thread block t at hand. That t is the
- * caller's own, and owns what it releases, is checked in the tests' build only.
+ * As the functions below, for the hot path, whose caller has its thread block t at hand. That t is
+ * the caller's own, and owns what it releases, is checked in the tests' build only.
  */
 static inline bool fh_lock_try_as(struct fh_lock *lock, struct fh_thread *t)
 	FH_TRY_ACQUIRE(true, lock) FH_NO_THREAD_SAFETY_ANALYSIS
@@ -79,7 +79,7 @@ static inline void fh_lock_release_as(struct fh_lock *lock, struct fh_thread *t)
 #endif
 	/* Release: pairs with the acquiring exchange of fh_lock_try_as(). */
 	atomic_store_explicit(&lock->owner, NULL, memory_order_release);
-	/* The compiler keeps the order of this store and the next load; lock.c says why that does. */
+	/* The compiler keeps the order of this store and the next load; lock.c does the rest. */
 	atomic_signal_fence(memory_order_seq_cst);
 	FH_POINT("lock.released");
 	if (FH_UNLIKELY(atomic_load_explicit(&lock->waiters, memory_order_relaxed) != 0))

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The points of point.h, in the private test library only. Mutable statics are in order here: no build
- * that anybody ships has this file's contents.
+ * The points of point.h, in the private test library only. Mutable statics are in order here: no
+ * build that anybody ships has this file's contents.
  *
- * A slot is one arming: free -> armed -> stopped -> going -> free. Of several armings of one name, each
- * counts the arrivals that no earlier one has stopped.
+ * A slot is one arming: free -> armed -> stopped -> going -> free. Of several armings of one name,
+ * each counts the arrivals that no earlier one has stopped.
  */
 #include "base/point.h"
 

@@ -2,9 +2,10 @@
 /*
  * Named points at which a test can stop a thread, to force one interleaving out of many.
  *
- * In normal builds FH_POINT() is nothing at all. With -DFH_POINTS (only the private library that the
- * tests link is built so) it asks whether somebody wants a thread stopped there; while no point is
- * armed anywhere, that is one relaxed load, which gives ThreadSanitizer no edge that would hide a race.
+ * In normal builds FH_POINT() is nothing at all. With -DFH_POINTS (only the private library that
+ * the tests link is built so) it asks whether somebody wants a thread stopped there; while no point
+ * is armed anywhere, that is one relaxed load, which gives ThreadSanitizer no edge that would hide
+ * a race.
  *
  * R1. A name is "noun.moment", such as "drain.before-count". Names are not declared anywhere: two
  *     places may share one.
@@ -39,8 +40,8 @@ bool fh_point_wait(const char *name);
 bool fh_point_stopped(const char *name);
 
 /*
- * Lets all go on that are stopped at name; other armings of it stay, so that a test that wants the same
- * thread at its next arrival arms first and releases then. If nobody is stopped, disarms it.
+ * Lets all go on that are stopped at name; other armings of it stay, so that a test that wants the
+ * same thread at its next arrival arms first and releases then. If nobody is stopped, disarms it.
  */
 void fh_point_release(const char *name);
 

@@ -2,9 +2,9 @@
 /*
  * Read sections and grace periods: the only place that knows liburcu.
  *
- * The urcu-bp flavour needs no registration of threads. Its registry, its grace-period counter and the
- * ticket below are one per process: the one thing that machines share. After fork() the child has no
- * reaper and must not use a machine; it calls exec() or _exit().
+ * The urcu-bp flavour needs no registration of threads. Its registry, its grace-period counter and
+ * the ticket below are one per process: the one thing that machines share. After fork() the child
+ * has no reaper and must not use a machine; it calls exec() or _exit().
  *
  * R1. A read section nests through t->depth; only the outermost enters liburcu, and it nests with
  *     sections that the embedder itself opens through urcu-bp.
@@ -14,8 +14,8 @@
  *     period acquires it. It does not see inside liburcu, and nothing of ours is hidden from it.
  *
  * liburcu's headers permit the inlining of functions of at most ten lines into programs under any
- * licence; _urcu_bp_read_lock, _urcu_bp_read_unlock and _urcu_bp_read_ongoing are such functions and
- * say so.
+ * licence; _urcu_bp_read_lock, _urcu_bp_read_unlock and _urcu_bp_read_ongoing are such functions
+ * and say so.
  */
 #ifndef BASE_RCU_H
 #define BASE_RCU_H
@@ -28,20 +28,21 @@
 #include "base/thread.h"
 
 /*
- * liburcu's variable with a cheaper way to its address: inside a shared library it would be four calls
- * for each section otherwise. Declared before liburcu does it, since clang takes no attribute after a
- * use, and again afterwards, since gcc goes by the last declaration.
+ * liburcu's variable with a cheaper way to its address: inside a shared library it would be four
+ * calls for each section otherwise. Declared before liburcu does it, since clang takes no attribute
+ * after a use, and again afterwards, since gcc goes by the last declaration.
  */
 struct urcu_bp_reader;
 extern _Thread_local struct urcu_bp_reader *urcu_bp_reader
 	__attribute__((tls_model("initial-exec")));
 
 /*
- * Its functions, declared ahead to give them attributes. alignment: liburcu carves its readers out of an
- * arena with less alignment than their type asks for, which is harmless, as only the first word is
- * used, but UBSan would stop at every section. thread: a reader passes from a thread that ended to
- * one that begins under a lock inside liburcu, which ThreadSanitizer does not see when told to leave the
- * library alone; then it must not see half of that either. (clang would instrument what it inlines.)
+ * Its functions, declared ahead to give them attributes. alignment: liburcu carves its readers out
+ * of an arena with less alignment than their type asks for, which is harmless, as only the first
+ * word is used, but UBSan would stop at every section. thread: a reader passes from a thread that
+ * ended to one that begins under a lock inside liburcu, which ThreadSanitizer does not see when
+ * told to leave the library alone; then it must not see half of that either. (clang would
+ * instrument what it inlines.)
  */
 #if FH_TSAN && defined(__clang__)
 #define FH_RCU_FOREIGN __attribute__((no_sanitize("alignment", "thread"), noinline))
@@ -104,7 +105,8 @@ static inline bool fh_rcu_in_section(const struct fh_thread *t)
 
 /*
  * Leaves all sections of the thread at once, because it is going to block, and returns how deep it
- * was (0: it was in none). Everything looked up before must be looked up again after fh_rcu_resume().
+ * was (0: it was in none). Everything looked up before must be looked up again after
+ * fh_rcu_resume().
  */
 unsigned fh_rcu_leave(struct fh_thread *t);
 

@@ -41,7 +41,7 @@ static void thread_key_make(void)
 	fh_assert(pthread_key_create(&thread_key, thread_end) == 0);
 }
 
-/* A block whose address has a low half that is not zero (R4). One in 2^26 has; it is passed over. */
+/* A block whose address has a low half that is not zero (R4): one in 2^26 is passed over. */
 static struct fh_thread *thread_alloc(void)
 {
 	struct fh_thread *t = fh_zalloc_aligned(sizeof(*t), _Alignof(struct fh_thread));

@@ -219,7 +219,7 @@ static void *read_later(void *delay_ms)
 	return NULL;
 }
 
-/* liburcu hands a reader on from the one to the other, in a way that ThreadSanitizer may not see. */
+/* liburcu hands a reader on from the one to the other, which ThreadSanitizer may not see. */
 static void thread_that_comes_later_reads_like_one_that_ended(void **state)
 {
 	pthread_t first = start(read_later, NULL);

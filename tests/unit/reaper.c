@@ -350,8 +350,9 @@ static void set_flag(struct fh_deferred *deferred)
 }
 
 /*
- * Queues it, and has the reaper stop when it has run and the reaper has said that it sleeps, but not
- * counted it. The reaper may be about to sleep already: so it is caught first with the batch in hand.
+ * Queues it, and has the reaper stop when it has run and the reaper has said that it sleeps, but
+ * not counted it. The reaper may be about to sleep already: so it is caught first with the batch in
+ * hand.
  */
 static void defer_and_stop_at_next_sleep(struct fh_deferred *deferred)
 {
@@ -527,7 +528,7 @@ static void busy_reaper_naps_between_grace_periods(void **state)
 	fh_reaper_drain(reaper);
 }
 
-/* 200 batches with naps take 40 ms at least; without, on a busy machine, they may, but not always. */
+/* 200 batches with naps take 40 ms at least; without, they may, but not each time. */
 static void drain_takes_no_naps(void **state)
 {
 	int64_t best_ns = INT64_MAX;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread's block: made on first use, freed at the thread's end, made again where the destructor of
- * another key still needs one.
+ * A thread's block: made on first use, freed at the thread's end, made again where the destructor
+ * of another key still needs one.
  */
 #include <stdarg.h>
 #include <setjmp.h>
