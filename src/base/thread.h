@@ -43,6 +43,10 @@ struct fh_thread {
 	/* All layers, through fh_thread_hold/unhold: how many of each kind are held. */
 	unsigned held[FH_HELD_KINDS];
 
+	/* pin.c: the chunk of pins that the thread used last, and the id of the holding it is of. */
+	uint64_t pins_id;
+	void *pins;
+
 	/* Memory layer (chain.h): innermost frame of the chain of callbacks that the thread is in. */
 	void *chain;
 

@@ -25,6 +25,7 @@ static void hide(struct fh_object *top)
 	fh_lock_acquire(&m->tree_lock);
 	for (struct fh_object *o = top; o; o = fh_object_next_locked(o, top)) {
 		fh_object_set_flags(o, FH_OBJECT_HIDDEN);
+		fh_holding_slow(o);
 		const uint32_t were = fh_object_clear_flags(o, FH_OBJECT_SHOWN);
 
 		if ((were & FH_OBJECT_SHOWN) && o->class->core->shown_changed)

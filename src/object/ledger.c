@@ -40,9 +40,9 @@ static void graph_add(struct graph *graph, struct fh_object *kept, const char *k
 	};
 }
 
-static void add_pin(const struct fh_pin *pin, void *arg)
+static void add_pin(struct fh_object *target, const char *kind, void *arg)
 {
-	graph_add(arg, pin->target, pin->kind, false);
+	graph_add(arg, target, kind, false);
 }
 
 static void add_strong(struct fh_object *target, const char *name, void *arg)

@@ -212,17 +212,23 @@ enum fh_code fh_object_check_name(const char *name, struct fh_error *err);
 /* --- Pins (pin.c) --------------------------------------------------------------------------- */
 
 /*
- * A lasting pin. `aux` belongs to whoever made it. Nodes come from the holder's own stock and go back to it,
- * and live as long as the holder.
+ * A lasting pin: a slot in a chunk of the holder's. `aux` belongs to whoever made it. It lives as long
+ * as the holder.
  */
 struct fh_pin {
-	struct fh_list node;	       /* in holding->pins, or holding->stock */
-	struct fh_object *target;      /* NULL: ended */
-	struct fh_holding *holding;
+	_Atomic(struct fh_object *) target; /* NULL: ended, free to be used again */
+	struct fh_holding *holding;	    /* C */
 	const char *kind;
-	uint64_t aux[5];
-	struct fh_revocation *revocation; /* NULL: not revocable */
+	uint64_t aux[4];
+	struct fh_revocation *revocation; /* holding->lock; NULL: not revocable */
 };
+
+/* What it pins (borrowed), or NULL if it has ended. In a read section. */
+static inline struct fh_object *fh_pin_target(struct fh_pin *pin)
+{
+	/* Acquire: pairs with the release in fh_pin_take(). */
+	return atomic_load_explicit(&pin->target, memory_order_acquire);
+}
 
 /*
  * As fh_object_pin(). NULL if the holder's list is closed. `aux` of the result is the caller's to set.
@@ -238,15 +244,12 @@ void fh_holding_close(struct fh_object *object);
 void fh_holding_free(struct fh_object *object);
 /* Call @visit for each pin in the object's name. */
 void fh_holding_each(struct fh_object *object,
-		     void (*visit)(const struct fh_pin *pin, void *arg), void *arg);
+		     void (*visit)(struct fh_object *target, const char *kind, void *arg), void *arg);
+/* Make the pin revocable, unless it has ended; see watch.c. */
+bool fh_pin_set_revocation(struct fh_pin *pin, struct fh_revocation *revocation);
 
-struct fh_holding {
-	struct fh_lock lock;
-	struct fh_object *holder; /* C */
-	struct fh_list pins;	  /* lock: in force */
-	struct fh_list stock;	  /* lock: ended, to be used again */
-	bool closed;		  /* lock: detached */
-};
+/* From hide on (L6) pins in the object's name are taken and ended under a lock. In hide. */
+void fh_holding_slow(struct fh_object *object);
 
 /* --- What others attached to an object (concern.h, watch.c) ---------------------------------- */
 

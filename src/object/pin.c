@@ -2,41 +2,76 @@
 /*
  * Lasting pins: what outlives a read section is pinned, and says by whom (L4).
  *
- * R1. A pin is on its holder's list while it is in force. Its node comes from the holder's stock and
- *     returns there, and is freed only when the holder is finalized: so that ending a pin which the
- *     holder's dispose has ended is harmless.
- * R2. Whoever sets `target` to NULL under the holding's lock ends the pin; there is only one.
- * R3. A pin costs two locked operations and so does its end: the list's lock and the target's count.
+ * A holder's pins are slots in chunks. Each chunk belongs to one thread, which alone takes free slots
+ * of it; any thread may end a pin, once. So neither needs a locked operation beside the target's count,
+ * as long as the holder is shown. From hide on all is done under the holding's lock: hide sets `slow`,
+ * and after the drain's grace period nobody is left on the fast path, which lies in a read section.
+ *
+ * R1. A chunk stays until its holder is finalized, so that ending a pin which the holder's dispose has
+ *     ended is harmless.
+ * R2. Whoever sets `target` to NULL ends the pin: a slot's user, or dispose, which comes after the
+ *     drain or, for what is never drained, when the last user is done with it.
+ * R3. A chunk is found again by its thread's block. A block's memory that is used again for another thread
+ *     hands the chunk on; the two never run at the same time.
+ * R4. A thread remembers the chunk that it used last by the holding's id, which is never used twice: a
+ *     stale memory is never followed.
  */
 #include "base/alloc.h"
 #include "base/rcu.h"
 #include "object/concern.h"
 #include "object/machine.h"
 
+#define FH_CHUNK_PINS 15
+
+struct fh_pin_chunk {
+	struct fh_pin_chunk *next; /* lock for writing; chunks are only ever put in front */
+	struct fh_thread *thread;  /* C: R3 */
+	unsigned hint;		   /* the thread's: where a free slot may be */
+	struct fh_pin pins[FH_CHUNK_PINS];
+};
+
+struct fh_holding {
+	uint64_t id;		  /* C: R4 */
+	struct fh_object *holder; /* C */
+	_Atomic bool slow;	  /* set by hide */
+	struct fh_lock lock;
+	bool closed;			       /* lock: detached, no more pins */
+	_Atomic(struct fh_pin_chunk *) chunks; /* lock for writing */
+};
+
 /*
- * Dispose sets DETACHED, then looks for a holding to close; this publishes the holding, then looks
- * at DETACHED. Both in the one total order of seq_cst: one of the two sees the other.
+ * Dispose sets HIDDEN and DETACHED and then looks for a holding to slow or close; this publishes the
+ * holding, then looks at the flags. Both in the one total order of seq_cst: one sees the other.
  */
 static struct fh_holding *holding_new(struct fh_object *holder)
 {
 	struct fh_holding *fresh = fh_new(struct fh_holding);
 	struct fh_holding *none = NULL;
 
+	fresh->id = fh_ticket();
 	fresh->holder = holder;
-	fh_list_init(&fresh->pins);
-	fh_list_init(&fresh->stock);
+	/* Relaxed: made public below. Slow until the flags were looked at. */
+	atomic_store_explicit(&fresh->slow, true, memory_order_relaxed);
 	/* Release: pairs with the acquire in holding_of(). */
 	if (!atomic_compare_exchange_strong_explicit(&holder->holding, &none, fresh,
 						     memory_order_seq_cst, memory_order_acquire)) {
 		fh_free(fresh);
 		return none;
 	}
-	if (atomic_load_explicit(&holder->flags, memory_order_seq_cst) & FH_OBJECT_DETACHED) {
-		fh_lock_acquire(&fresh->lock);
+	fh_lock_acquire(&fresh->lock);
+	const uint32_t flags = atomic_load_explicit(&holder->flags, memory_order_seq_cst);
+
+	if (flags & FH_OBJECT_DETACHED)
 		fresh->closed = true;
-		fh_lock_release(&fresh->lock);
-	}
+	/* Under the lock: fh_holding_slow() sets it afterwards, or HIDDEN was seen here. */
+	atomic_store_explicit(&fresh->slow, (flags & FH_OBJECT_HIDDEN) != 0, memory_order_relaxed);
+	fh_lock_release(&fresh->lock);
 	return fresh;
+}
+
+static struct fh_holding *holding_peek(struct fh_object *holder)
+{
+	return atomic_load_explicit(&holder->holding, memory_order_seq_cst);
 }
 
 static struct fh_holding *holding_of(struct fh_object *holder)
@@ -46,59 +81,144 @@ static struct fh_holding *holding_of(struct fh_object *holder)
 	return FH_LIKELY(holding) ? holding : holding_new(holder);
 }
 
-static struct fh_pin *pin_from_stock(struct fh_holding *holding)
+/* --- Slots ---------------------------------------------------------------------------------- */
+
+static struct fh_pin *free_slot(struct fh_pin_chunk *chunk)
 {
-	struct fh_list *node = fh_list_pop(&holding->stock);
+	for (unsigned n = 0; n < FH_CHUNK_PINS; n++) {
+		struct fh_pin *pin = &chunk->pins[chunk->hint];
 
-	if (FH_LIKELY(node))
-		return fh_list_entry(node, struct fh_pin, node);
-	struct fh_pin *pin = fh_new(struct fh_pin);
+		/* Acquire: pairs with the release of whoever ended the pin. */
+		if (FH_LIKELY(!atomic_load_explicit(&pin->target, memory_order_acquire)))
+			return pin;
+		chunk->hint = (chunk->hint + 1) % FH_CHUNK_PINS;
+	}
+	return NULL;
+}
 
-	fh_list_init(&pin->node);
-	pin->holding = holding;
+/* A free slot of a chunk of the thread's, which the thread remembers. Holding's lock held. */
+static struct fh_pin *slot_locked(struct fh_holding *holding, struct fh_thread *t)
+{
+	struct fh_pin_chunk *first =
+		atomic_load_explicit(&holding->chunks, memory_order_relaxed);
+	struct fh_pin_chunk *chunk = first;
+	struct fh_pin *pin = NULL;
+
+	for (; chunk; chunk = chunk->next)
+		if (chunk->thread == t && (pin = free_slot(chunk)))
+			break;
+	if (!chunk) {
+		chunk = fh_new(struct fh_pin_chunk);
+		chunk->thread = t;
+		chunk->next = first;
+		for (unsigned i = 0; i < FH_CHUNK_PINS; i++)
+			chunk->pins[i].holding = holding;
+		/* Release: pairs with the acquire in fh_holding_each(). */
+		atomic_store_explicit(&holding->chunks, chunk, memory_order_release);
+		pin = &chunk->pins[0];
+	}
+	t->pins_id = holding->id;
+	t->pins = chunk;
+	return pin;
+}
+
+static void fill_slot(struct fh_pin *pin, struct fh_object *target, const char *kind)
+{
+	fh_object_hold(target);
+	pin->kind = kind;
+	/* Release: pairs with the acquires of whoever looks at the slot from another thread. */
+	atomic_store_explicit(&pin->target, target, memory_order_release);
+}
+
+static struct fh_pin *take_slow(struct fh_holding *holding, struct fh_thread *t,
+				struct fh_object *target, const char *kind)
+{
+	struct fh_pin *pin = NULL;
+
+	fh_lock_acquire_as(&holding->lock, t);
+	if (!holding->closed) {
+		pin = slot_locked(holding, t);
+		fill_slot(pin, target, kind);
+	}
+	fh_lock_release_as(&holding->lock, t);
 	return pin;
 }
 
 struct fh_pin *fh_pin_take(struct fh_object *target, struct fh_object *holder, const char *kind)
 {
 	struct fh_thread *t = fh_thread_self();
-	struct fh_holding *holding = holding_of(holder);
 	struct fh_pin *pin = NULL;
 
-	fh_lock_acquire_as(&holding->lock, t);
-	if (FH_LIKELY(!holding->closed)) {
-		fh_object_hold(target);
-		pin = pin_from_stock(holding);
-		pin->target = target;
-		pin->kind = kind;
-		fh_list_add_last(&holding->pins, &pin->node);
-	}
-	fh_lock_release_as(&holding->lock, t);
+	fh_rcu_read_begin(t);
+	struct fh_holding *holding = holding_of(holder);
+
+	if (FH_LIKELY(t->pins_id == holding->id &&
+		      !atomic_load_explicit(&holding->slow, memory_order_relaxed)))
+		pin = free_slot(t->pins);
+	if (FH_LIKELY(pin))
+		fill_slot(pin, target, kind);
+	else
+		pin = take_slow(holding, t, target, kind);
+	fh_rcu_read_end(t);
 	return pin;
+}
+
+/* Holding's lock held. Returns what was pinned until now. */
+static struct fh_object *end_locked(struct fh_pin *pin, struct fh_revocation **ret_revocation)
+{
+	struct fh_object *target = atomic_load_explicit(&pin->target, memory_order_acquire);
+
+	if (target) {
+		*ret_revocation = pin->revocation;
+		pin->revocation = NULL;
+		atomic_store_explicit(&pin->target, NULL, memory_order_release);
+	}
+	return target;
+}
+
+static struct fh_object *drop_slow(struct fh_pin *pin, struct fh_thread *t)
+{
+	struct fh_holding *holding = pin->holding;
+	struct fh_revocation *revocation = NULL;
+
+	fh_lock_acquire_as(&holding->lock, t);
+	struct fh_object *target = end_locked(pin, &revocation);
+
+	fh_lock_release_as(&holding->lock, t);
+	if (revocation)
+		fh_revocation_end(revocation);
+	return target;
 }
 
 bool fh_pin_drop(struct fh_pin *pin)
 {
 	struct fh_thread *t = fh_thread_self();
-	struct fh_holding *holding = pin->holding;
-	struct fh_revocation *revocation = NULL;
+	struct fh_object *target;
 
-	fh_lock_acquire_as(&holding->lock, t);
-	struct fh_object *target = pin->target;
-
-	if (FH_LIKELY(target)) {
-		revocation = pin->revocation;
-		pin->target = NULL;
-		pin->revocation = NULL;
-		fh_list_remove(&pin->node);
-		fh_list_add_first(&holding->stock, &pin->node);
+	fh_rcu_read_begin(t);
+	if (FH_LIKELY(!atomic_load_explicit(&pin->holding->slow, memory_order_relaxed) &&
+		      !pin->revocation)) {
+		target = atomic_load_explicit(&pin->target, memory_order_relaxed);
+		/* Release: pairs with the acquire in free_slot(). */
+		atomic_store_explicit(&pin->target, NULL, memory_order_release);
+	} else {
+		target = drop_slow(pin, t);
 	}
-	fh_lock_release_as(&holding->lock, t);
-	if (FH_UNLIKELY(revocation))
-		fh_revocation_end(revocation);
-	if (target)
+	fh_rcu_read_end(t);
+	if (FH_LIKELY(target))
 		fh_object_unhold(target);
 	return target;
+}
+
+bool fh_pin_set_revocation(struct fh_pin *pin, struct fh_revocation *revocation)
+{
+	fh_lock_acquire(&pin->holding->lock);
+	const bool set = atomic_load_explicit(&pin->target, memory_order_acquire);
+
+	if (set)
+		pin->revocation = revocation;
+	fh_lock_release(&pin->holding->lock);
+	return set;
 }
 
 struct fh_object *fh_pin_holder(const struct fh_pin *pin)
@@ -106,49 +226,75 @@ struct fh_object *fh_pin_holder(const struct fh_pin *pin)
 	return pin->holding->holder;
 }
 
+/* --- The end of a holder -------------------------------------------------------------------- */
+
+void fh_holding_slow(struct fh_object *object)
+{
+	struct fh_holding *holding = holding_peek(object);
+
+	if (!holding)
+		return;
+	fh_lock_acquire(&holding->lock);
+	/* Relaxed: the drain's grace period orders it before the close. */
+	atomic_store_explicit(&holding->slow, true, memory_order_relaxed);
+	fh_lock_release(&holding->lock);
+}
+
 void fh_holding_close(struct fh_object *object)
 {
-	struct fh_holding *holding = atomic_load_explicit(&object->holding, memory_order_seq_cst);
-	struct fh_list *node;
+	struct fh_holding *holding = holding_peek(object);
 
 	fh_assert(fh_object_has(object, FH_OBJECT_DETACHED));
 	if (!holding)
 		return;
 	fh_lock_acquire(&holding->lock);
+	atomic_store_explicit(&holding->slow, true, memory_order_relaxed);
 	holding->closed = true;
-	while ((node = fh_list_first(&holding->pins))) {
-		fh_lock_release(&holding->lock);
-		/* The node stays valid: it lives as long as the holder (R1). */
-		fh_pin_drop(fh_list_entry(node, struct fh_pin, node));
-		fh_lock_acquire(&holding->lock);
-	}
+	struct fh_pin_chunk *chunk = atomic_load_explicit(&holding->chunks, memory_order_relaxed);
+
 	fh_lock_release(&holding->lock);
+	for (; chunk; chunk = chunk->next)
+		for (unsigned i = 0; i < FH_CHUNK_PINS; i++)
+			fh_pin_drop(&chunk->pins[i]);
 }
 
 void fh_holding_free(struct fh_object *object)
 {
-	struct fh_holding *holding = atomic_load_explicit(&object->holding, memory_order_acquire);
-	struct fh_list *node;
+	struct fh_holding *holding = holding_peek(object);
 
 	if (!holding)
 		return;
-	fh_assert(fh_list_empty(&holding->pins));
-	while ((node = fh_list_pop(&holding->stock)))
-		fh_free(fh_list_entry(node, struct fh_pin, node));
+	struct fh_pin_chunk *chunk = atomic_load_explicit(&holding->chunks, memory_order_acquire);
+
+	while (chunk) {
+		struct fh_pin_chunk *next = chunk->next;
+
+		for (unsigned i = 0; i < FH_CHUNK_PINS; i++)
+			fh_assert(!atomic_load_explicit(&chunk->pins[i].target,
+							memory_order_relaxed));
+		fh_free(chunk);
+		chunk = next;
+	}
 	fh_free(holding);
 }
 
-void fh_holding_each(struct fh_object *object, void (*visit)(const struct fh_pin *pin, void *arg),
-		     void *arg)
+void fh_holding_each(struct fh_object *object,
+		     void (*visit)(struct fh_object *target, const char *kind, void *arg), void *arg)
 {
-	struct fh_holding *holding = atomic_load_explicit(&object->holding, memory_order_acquire);
+	struct fh_holding *holding = holding_peek(object);
+	struct fh_pin_chunk *chunk =
+		holding ? atomic_load_explicit(&holding->chunks, memory_order_acquire) : NULL;
 
-	if (!holding)
-		return;
-	fh_lock_acquire(&holding->lock);
-	fh_list_for_each_entry(pin, &holding->pins, struct fh_pin, node)
-		visit(pin, arg);
-	fh_lock_release(&holding->lock);
+	for (; chunk; chunk = chunk->next)
+		for (unsigned i = 0; i < FH_CHUNK_PINS; i++) {
+			struct fh_pin *pin = &chunk->pins[i];
+			/* Acquire: pairs with the release in fill_slot(). */
+			struct fh_object *target =
+				atomic_load_explicit(&pin->target, memory_order_acquire);
+
+			if (target)
+				visit(target, pin->kind, arg);
+		}
 }
 
 /* --- Public --------------------------------------------------------------------------------- */

@@ -224,16 +224,13 @@ bool fh_revocation_new(struct fh_pin *pin, struct fh_object *target,
 	revocation->state = state;
 	fh_list_init(&revocation->node);
 	fh_lock_acquire(&m->links_lock);
-	fh_lock_acquire(&pin->holding->lock);
 	struct fh_concern *concern =
 		fh_concern_open(m, target, 0, FH_OBJECT_HIDDEN | FH_OBJECT_REQUESTED);
 
-	if (pin->target && concern) {
+	if (concern && fh_pin_set_revocation(pin, revocation)) {
 		fh_list_add_last(&concern->revocations, &revocation->node);
-		pin->revocation = revocation;
 		taken = true;
 	}
-	fh_lock_release(&pin->holding->lock);
 	fh_lock_release(&m->links_lock);
 	if (!taken)
 		fh_free(revocation);
@@ -271,7 +268,7 @@ static struct fh_revocation *take_revocation(struct fh_object *top, struct fh_ob
 		found = fh_list_entry(node, struct fh_revocation, node);
 		found->calling = true;
 		/* The pin is in force or just being ended: its holder is there. */
-		*ret_holder = found->pin->holding->holder;
+		*ret_holder = fh_pin_holder(found->pin);
 		fh_object_hold(*ret_holder);
 	}
 	fh_lock_release(&m->links_lock);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The shared pieces of tests: see probe.h. */
-#define _GNU_SOURCE
+#define _GNU_SOURCE /* pthread_timedjoin_np */
 #include "support/probe.h"
 
 #include <stdio.h>
