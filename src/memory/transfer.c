@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One step of a transfer: a stretch of memory, or a piece. See transfer.h.
+ */
+#include "memory/transfer.h"
+
+#include <string.h>
+
+#include "memory/ram.h"
+
+static void transfer_advance(struct fh_transfer *transfer, uint64_t size, enum fh_tx tx)
+{
+	if (transfer->kind == FH_TRANSFER_READ)
+		transfer->to += size;
+	else if (transfer->kind == FH_TRANSFER_WRITE)
+		transfer->from += size;
+	transfer->left -= size;
+	transfer->typed = false; /* R2: what follows is not the whole access */
+	transfer->worst = fh_tx_worst(transfer->worst, tx);
+}
+
+void fh_transfer_fail(struct fh_transfer *transfer, uint64_t size, enum fh_tx tx)
+{
+	if (transfer->kind == FH_TRANSFER_READ)
+		memset(transfer->to, 0, size);
+	transfer_advance(transfer, size, tx);
+}
+
+static void transfer_memory(struct fh_transfer *transfer, uint8_t *ptr, uint64_t size)
+{
+	switch (transfer->kind) {
+	case FH_TRANSFER_READ:
+		fh_ram_read(transfer->to, ptr, size);
+		break;
+	case FH_TRANSFER_WRITE:
+		fh_ram_write(ptr, transfer->from, size);
+		break;
+	case FH_TRANSFER_FILL:
+		fh_ram_fill(ptr, transfer->byte, size);
+		break;
+	}
+	transfer_advance(transfer, size, FH_TX_OK);
+}
+
+/* Writes to memory that a guest can only read. */
+static void transfer_protected(struct fh_transfer *transfer, const struct fh_region *region,
+			       uint64_t offset, uint64_t size)
+{
+	if (transfer->attrs.debug)
+		transfer_memory(transfer, region->ram + offset, size);
+	else if (region->kind == FH_REGION_ROM && region->rom_write == FH_ROM_DECODE_ERROR)
+		fh_transfer_fail(transfer, size, FH_TX_DECODE_ERROR);
+	else
+		transfer_advance(transfer, size, FH_TX_OK);
+}
+
+/* True if it was done, false to look again. */
+static bool transfer_piece(struct fh_transfer *transfer, struct fh_thread *t,
+			   struct fh_region *region, uint64_t offset, unsigned size)
+{
+	uint8_t bytes[8];
+	const struct fh_piece piece = {
+		.region = region,
+		.offset = offset,
+		.size = size,
+		.write = transfer->kind != FH_TRANSFER_READ,
+		.attrs = transfer->attrs,
+		.bytes = bytes,
+	};
+	bool again;
+	enum fh_tx tx;
+
+	if (transfer->kind == FH_TRANSFER_WRITE)
+		memcpy(bytes, transfer->from, size);
+	else
+		memset(bytes, transfer->byte, size);
+	tx = fh_dispatch(t, &piece, &again);
+	if (again)
+		return false;
+	if (transfer->kind == FH_TRANSFER_READ)
+		memcpy(transfer->to, bytes, size);
+	transfer_advance(transfer, size, tx);
+	return true;
+}
+
+uint64_t fh_transfer_part(struct fh_transfer *transfer, struct fh_thread *t,
+			  struct fh_region *region, uint32_t range_flags, uint64_t offset,
+			  uint64_t size)
+{
+	const unsigned direct = fh_direct(region, range_flags);
+	const bool write = transfer->kind != FH_TRANSFER_READ;
+
+	if (region->kind == FH_REGION_ROM_DEVICE && transfer->attrs.memory_only) {
+		fh_transfer_fail(transfer, size, FH_TX_DENIED);
+	} else if (direct & (write ? FH_DIRECT_WRITE : FH_DIRECT_READ)) {
+		transfer_memory(transfer, region->ram + offset, size);
+	} else if (direct && !fh_region_has_callbacks(region)) {
+		transfer_protected(transfer, region, offset, size);
+	} else if (fh_region_has_callbacks(region)) {
+		const bool whole =
+			transfer->typed && size == transfer->left && fh_size_is_whole(size);
+		const unsigned piece =
+			whole ? (unsigned)size : fh_piece_size(region, offset, size);
+
+		return transfer_piece(transfer, t, region, offset, piece) ? piece : 0;
+	} else {
+		fh_transfer_fail(transfer, size, FH_TX_DECODE_ERROR); /* a reservation */
+	}
+	return size;
+}
