@@ -3,8 +3,8 @@
  * The life of a thread's block. See thread.h for R1-R4.
  *
  * The key is process-wide, like the registry of readers in liburcu: a thread is no machine's. Its
- * destructor lies in this library, which therefore must not be unloaded while threads run that used
- * it; the shared library is linked with -z nodelete.
+ * destructor lies in this library, which must therefore stay loaded while a thread runs that used
+ * it: a shared library is to be linked with -z nodelete.
  */
 #include "base/thread.h"
 
