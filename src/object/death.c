@@ -308,6 +308,8 @@ void fh_object_mark(struct fh_object *object)
 		if (o->parent == object)
 			fh_object_set_flags(o, FH_OBJECT_KEPT);
 	fh_lock_release(&m->tree_lock);
+	fh_holding_mark(object);
+	fh_concern_mark(object);
 }
 
 /* The last child that was not there at the mark; pinned. */
@@ -337,6 +339,8 @@ void fh_object_rollback(struct fh_object *object)
 			dispose_unseen(child);
 		fh_object_unhold(child);
 	}
+	fh_holding_rollback(object);
+	fh_concern_rollback(object);
 }
 
 void fh_object_abort_birth(struct fh_object *object)

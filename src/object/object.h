@@ -181,8 +181,9 @@ static inline struct fh_object *fh_object_of(FH_ANY any)
 /* --- Death (death.c) ------------------------------------------------------------------------ */
 
 /*
- * Undo a birth or a realize that failed half way: dispose of every child of @object that was created
- * after fh_object_mark(), in reverse and without a drain, since none of it was ever shown.
+ * Undo a realize that failed half way: dispose of every child of @object that was created after
+ * fh_object_mark(), in reverse and without a drain, since none of it was ever shown; then end the pins
+ * and watches in its name that were made since.
  */
 void fh_object_mark(struct fh_object *object);
 void fh_object_rollback(struct fh_object *object);
@@ -240,6 +241,9 @@ bool fh_pin_drop(struct fh_pin *pin);
 struct fh_object *fh_pin_holder(const struct fh_pin *pin);
 /* End all pins in the object's name and refuse new ones; idempotent. */
 void fh_holding_close(struct fh_object *object);
+/* Pins in the object's name that are made after the mark end with the rollback; see fh_object_mark(). */
+void fh_holding_mark(struct fh_object *object);
+void fh_holding_rollback(struct fh_object *object);
 /* At finalize: the stock goes. */
 void fh_holding_free(struct fh_object *object);
 /* Call @visit for each pin in the object's name. */
@@ -261,6 +265,9 @@ void fh_concern_notify_below(struct fh_object *top);
 bool fh_concern_has_notices(struct fh_object *object);
 /* Watches in the object's own name are not told any more. */
 void fh_concern_unwatch(struct fh_object *object);
+/* Watches in its name that are made after the mark are not told after the rollback. */
+void fh_concern_mark(struct fh_object *object);
+void fh_concern_rollback(struct fh_object *object);
 /* At finalize. */
 void fh_concern_free(struct fh_object *object);
 

@@ -27,6 +27,7 @@ struct fh_pin_chunk {
 	struct fh_pin_chunk *next; /* lock for writing; chunks are only ever put in front */
 	struct fh_thread *thread;  /* C: R3 */
 	unsigned hint;		   /* the thread's: where a free slot may be */
+	unsigned kept;		   /* lock: slots that were in use at fh_holding_mark() */
 	struct fh_pin pins[FH_CHUNK_PINS];
 };
 
@@ -256,6 +257,43 @@ void fh_holding_close(struct fh_object *object)
 	for (; chunk; chunk = chunk->next)
 		for (unsigned i = 0; i < FH_CHUNK_PINS; i++)
 			fh_pin_drop(&chunk->pins[i]);
+}
+
+/* --- A realize that fails (L7) ---------------------------------------------------------------- */
+
+void fh_holding_mark(struct fh_object *object)
+{
+	struct fh_holding *holding = holding_peek(object);
+
+	if (!holding)
+		return;
+	fh_lock_acquire(&holding->lock);
+	struct fh_pin_chunk *chunk = atomic_load_explicit(&holding->chunks, memory_order_relaxed);
+
+	for (; chunk; chunk = chunk->next) {
+		chunk->kept = 0;
+		for (unsigned i = 0; i < FH_CHUNK_PINS; i++)
+			if (atomic_load_explicit(&chunk->pins[i].target, memory_order_relaxed))
+				chunk->kept |= 1u << i;
+	}
+	fh_lock_release(&holding->lock);
+}
+
+void fh_holding_rollback(struct fh_object *object)
+{
+	struct fh_holding *holding = holding_peek(object);
+
+	if (!holding)
+		return;
+	fh_lock_acquire(&holding->lock);
+	struct fh_pin_chunk *chunk = atomic_load_explicit(&holding->chunks, memory_order_relaxed);
+
+	fh_lock_release(&holding->lock);
+	/* `kept` is written by the thread that marks and undoes alone; a chunk made since has none. */
+	for (; chunk; chunk = chunk->next)
+		for (unsigned i = 0; i < FH_CHUNK_PINS; i++)
+			if (!(chunk->kept >> i & 1))
+				fh_pin_drop(&chunk->pins[i]);
 }
 
 void fh_holding_free(struct fh_object *object)

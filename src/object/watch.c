@@ -27,6 +27,7 @@ struct fh_watch {
 	struct fh_object *holder;
 	void (*disposed)(struct fh_object *target, void *state);
 	void *state;
+	bool kept;		    /* was there at fh_concern_mark() */
 };
 
 struct fh_revocation {
@@ -155,6 +156,34 @@ struct fh_watch *fh_watch_remove(struct fh_watch *watch)
 	fh_lock_release(&m->links_lock);
 	fh_free(watch);
 	return NULL;
+}
+
+void fh_concern_mark(struct fh_object *object)
+{
+	struct fh_concern *concern = fh_concern_peek(object);
+
+	if (!concern)
+		return;
+	fh_lock_acquire(&object->machine->links_lock);
+	fh_list_for_each_entry(watch, &concern->watching, struct fh_watch, holder_node)
+		watch->kept = true;
+	fh_lock_release(&object->machine->links_lock);
+}
+
+void fh_concern_rollback(struct fh_object *object)
+{
+	struct fh_concern *concern = fh_concern_peek(object);
+
+	if (!concern)
+		return;
+	fh_lock_acquire(&object->machine->links_lock);
+	fh_list_for_each_entry(watch, &concern->watching, struct fh_watch, holder_node) {
+		if (watch->kept)
+			continue;
+		fh_list_remove(&watch->node);
+		watch->target = NULL;
+	}
+	fh_lock_release(&object->machine->links_lock);
 }
 
 void fh_concern_unwatch(struct fh_object *object)
