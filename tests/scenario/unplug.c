@@ -388,7 +388,7 @@ static void race_reader(void *arg)
 
 	while (!atomic_load_explicit(&race->stop, memory_order_relaxed))
 		if (fh_space_load32(fh_machine_memory(race->m), BASE, FH_LE, &value) == FH_TX_OK) {
-			assert_int_equal(value, PROBE_CANARY);
+			CHECK(value == PROBE_CANARY);
 			race->hits++;
 		}
 }

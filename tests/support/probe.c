@@ -4,7 +4,14 @@
 #include "support/probe.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
+
+void check_failed(const char *what, const char *file, int line)
+{
+	fprintf(stderr, "%s:%d: check failed: %s\n", file, line, what);
+	abort();
+}
 
 /* --- The device ----------------------------------------------------------------------------- */
 
@@ -34,14 +41,14 @@ static enum fh_tx probe_read(void *state, uint64_t offset, uint64_t *ret_value, 
 
 	(void)size;
 	(void)attrs;
-	assert_int_equal(probe->canary, PROBE_CANARY);
+	CHECK(probe->canary == PROBE_CANARY);
 	enter(hooks);
 	hooks->reads++;
 	*ret_value = PROBE_CANARY;
 	if (hooks->read)
 		tx = hooks->read(probe, offset, ret_value);
 	/* The state is there until the last callback has returned (L1). */
-	assert_int_equal(probe->canary, PROBE_CANARY);
+	CHECK(probe->canary == PROBE_CANARY);
 	leave(hooks);
 	return tx;
 }
@@ -55,12 +62,12 @@ static enum fh_tx probe_write(void *state, uint64_t offset, uint64_t value, unsi
 
 	(void)size;
 	(void)attrs;
-	assert_int_equal(probe->canary, PROBE_CANARY);
+	CHECK(probe->canary == PROBE_CANARY);
 	enter(hooks);
 	hooks->writes++;
 	if (hooks->write)
 		tx = hooks->write(probe, offset, value);
-	assert_int_equal(probe->canary, PROBE_CANARY);
+	CHECK(probe->canary == PROBE_CANARY);
 	leave(hooks);
 	return tx;
 }
@@ -107,9 +114,9 @@ static void probe_unrealize(struct fh_device *device, void *state)
 	struct probe *probe = state;
 
 	(void)device;
-	assert_int_equal(probe->canary, PROBE_CANARY);
+	CHECK(probe->canary == PROBE_CANARY);
 	/* After the drain no callback of the device runs (L6). */
-	assert_int_equal(probe->hooks->inside, 0);
+	CHECK(probe->hooks->inside == 0);
 	probe->hooks->unrealized++;
 	if (probe->hooks->unrealize)
 		probe->hooks->unrealize(probe);
@@ -135,8 +142,8 @@ static void probe_finalize(struct fh_object *object, void *state)
 	if (!probe->hooks)
 		return;
 	/* L5: dispose once, and before. */
-	assert_int_equal(probe->hooks->finalized, probe->hooks->disposed - 1);
-	assert_int_equal(probe->hooks->inside, 0);
+	CHECK(probe->hooks->finalized == probe->hooks->disposed - 1);
+	CHECK(probe->hooks->inside == 0);
 	if (probe->hooks->finalize)
 		probe->hooks->finalize(probe);
 	probe->hooks->finalized++;

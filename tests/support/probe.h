@@ -22,6 +22,10 @@
 
 #include <freehold/freehold.h>
 
+/* For what may run on any thread, where cmocka's assertions have nowhere to jump to. */
+#define CHECK(cond) ((cond) ? (void)0 : check_failed(#cond, __FILE__, __LINE__))
+_Noreturn void check_failed(const char *what, const char *file, int line);
+
 struct probe;
 
 /* All callbacks optional. */
