@@ -150,18 +150,24 @@ static inline struct fh_list *fh_list_visit_next(struct fh_list *pending, struct
 #define fh_list_for_each_reverse(node, head) \
 	for (struct fh_list *node = (head)->prev; node != (head); node = node->prev)
 
+/* The node of an entry. At the end of a list the entry is none, and may be aligned as none can be. */
+#define fh_list_node_of(entry, type, member) \
+	((struct fh_list *)(void *)((char *)(entry) + offsetof(type, member)))
+
 /* Over the structures themselves; the body must not remove any. */
 #define fh_list_for_each_entry(entry, head, type, member)                                \
 	for (type *entry = fh_list_entry((head)->next, type, member);                    \
-	     &entry->member != (head);                                                   \
+	     fh_list_node_of(entry, type, member) != (head);                             \
 	     entry = fh_list_entry(entry->member.next, type, member))
 
 /* Over the structures themselves; the body may remove (and free) the one it is at. */
 #define fh_list_for_each_entry_safe(entry, head, type, member)                           \
 	for (type *entry = fh_list_entry((head)->next, type, member),                    \
-		  *entry##_next_ = fh_list_entry(entry->member.next, type, member);      \
-	     &entry->member != (head);                                                   \
+		  *entry##_next_ = fh_list_entry(                                        \
+			  fh_list_node_of(entry, type, member)->next, type, member);     \
+	     fh_list_node_of(entry, type, member) != (head);                             \
 	     entry = entry##_next_,                                                      \
-		  entry##_next_ = fh_list_entry(entry->member.next, type, member))
+		  entry##_next_ = fh_list_entry(                                         \
+			  fh_list_node_of(entry, type, member)->next, type, member))
 
 #endif
