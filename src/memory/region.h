@@ -7,6 +7,9 @@
  * R2. Structure counts nothing (L2): container, children, alias links are uncounted and two-way.
  * R3. A region pins its owner from birth to its own finalize (L1); own == &region->object means none.
  * R4. A published range pins the region once (L3).
+ * R5. Most regions are registers in one container: what only others need (subregions, aliases of it,
+ *     spaces that show it) stands in `links`, which they do not have; what only an alias or RAM needs, in
+ *     a struct of its own that begins with the region.
  */
 #ifndef MEMORY_REGION_H
 #define MEMORY_REGION_H
@@ -17,14 +20,14 @@
 #include "object/object.h"
 
 struct fh_domain;
+struct fh_links;
 struct fh_view_set;
 
 /* How a region shows in a range of a view: fh_range.flags. */
 enum fh_range_flag {
 	FH_RANGE_READONLY = 1 << 0,
 	FH_RANGE_NONVOLATILE = 1 << 1,
-	FH_RANGE_ROM_MODE = 1 << 2,    /* a ROM device in ROM mode */
-	FH_RANGE_UNMERGEABLE = 1 << 3,
+	FH_RANGE_ROM_MODE = 1 << 2, /* a ROM device in ROM mode */
 };
 
 struct fh_region {
@@ -44,22 +47,33 @@ struct fh_region {
 	struct fh_object *owner;    /* C */
 
 	/* Structure. */
-	uint64_t size;		    /* P: FH_SIZE_ALL is 2^64, 0 is nothing */
-	uint64_t addr;		    /* P: in the container */
+	uint64_t size;		     /* P: FH_SIZE_ALL is 2^64, 0 is nothing */
+	uint64_t addr;		     /* P: in the container */
+	uint64_t order;		     /* P: of two with equal priority the greater is on top */
 	struct fh_region *container; /* P */
-	struct fh_index children;   /* P */
-	uint64_t order;		    /* P: of two with equal priority the greater is on top */
-	int32_t priority;	    /* P */
-	bool enabled, readonly, nonvolatile, rom_mode; /* P */
-	bool marked;		    /* P: scratch of graph walks, false outside of them */
-	struct fh_region *target;   /* P: alias only */
-	uint64_t alias_offset;	    /* P: alias only */
-	struct fh_list alias_link;  /* P: in target->aliases */
-	struct fh_list aliases;	    /* P: of aliases that show this region */
-	struct fh_view_set *view_set; /* P: spaces whose root resolves to this region, or NULL */
-	struct fh_list roots;	    /* P: spaces whose root this is */
-	uint64_t capacity;	    /* C: bytes of RAM allocated */
-	void (*release)(void *arg); /* C: of a caller's RAM pointer */
+	struct fh_links *links;	     /* P: NULL: nothing but its container knows the region */
+	int32_t priority;	     /* P */
+	bool enabled : 1;	     /* P, all of these */
+	bool readonly : 1;
+	bool nonvolatile : 1;
+	bool rom_mode : 1;
+	bool counted : 1;	     /* in container->links->visible */
+	uint16_t export_number;	     /* T, device layer: among its device's exports, from 1; 0: none */
+};
+
+struct fh_alias {
+	struct fh_region region;
+	struct fh_region *target; /* P: NULL: a hole */
+	uint64_t offset;	  /* P */
+	struct fh_list link;	  /* P: in target->links->aliases */
+};
+
+/* RAM, ROM and ROM device. */
+struct fh_ram_region {
+	struct fh_region region;
+	uint64_t capacity;	    /* C: bytes of memory, as it was made */
+	bool mapped;		    /* C: memory of our own */
+	void (*release)(void *arg); /* C: of a caller's memory, or NULL */
 	void *release_arg;	    /* C */
 };
 
@@ -68,6 +82,25 @@ static inline struct fh_region *fh_region_of(struct fh_object *object)
 	return (struct fh_region *)object;
 }
 
+static inline struct fh_alias *fh_alias_of(struct fh_region *region)
+{
+	fh_assert(region->kind == FH_REGION_ALIAS);
+	return (struct fh_alias *)region;
+}
+
+/* What an alias shows; NULL for what is none. */
+static inline struct fh_region *fh_region_target(const struct fh_region *region)
+{
+	return region->kind == FH_REGION_ALIAS ? ((const struct fh_alias *)region)->target : NULL;
+}
+
+static inline bool fh_region_has_ram(const struct fh_region *region)
+{
+	return region->kind == FH_REGION_RAM || region->kind == FH_REGION_ROM ||
+	       region->kind == FH_REGION_ROM_DEVICE;
+}
+
+/* The base of all kinds of region; no region is of just this type. */
 extern const struct fh_type fh_region_type;
 
 /* The last address of a region of a size that is not 0. */
@@ -76,10 +109,34 @@ static inline uint64_t fh_size_last(uint64_t size)
 	return size == FH_SIZE_ALL ? UINT64_MAX : size - 1;
 }
 
+/* a + b, at most the last address there is. */
+static inline uint64_t fh_add_clipped(uint64_t a, uint64_t b)
+{
+	return b > UINT64_MAX - a ? UINT64_MAX : a + b;
+}
+
+/* The last address in its container of a region whose size is not 0. */
+static inline uint64_t fh_region_last(const struct fh_region *region)
+{
+	return fh_add_clipped(region->addr, fh_size_last(region->size));
+}
+
 /* Ordered by these two: what is on top among the children of one container. */
 static inline bool fh_region_is_above(const struct fh_region *a, const struct fh_region *b)
 {
 	return a->priority != b->priority ? a->priority > b->priority : a->order > b->order;
 }
+
+/* It shows something, if there is something to show. Otherwise it is a hole. */
+static inline bool fh_region_is_visible(const struct fh_region *region)
+{
+	return region->enabled && region->size != 0 && fh_object_is_shown(region->owner);
+}
+
+/* --- region-edit.c ---------------------------------------------------------------------------- */
+
+/* Core ops of all regions. */
+void fh_region_detach(struct fh_object *object);
+void fh_region_shown_changed(struct fh_object *object);
 
 #endif

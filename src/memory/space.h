@@ -18,10 +18,17 @@
 struct fh_view_set {
 	uint64_t id;				/* C: fh_ticket(), never re-used */
 	_Atomic(struct fh_view_node *) root __attribute__((aligned(64))); /* the view; NULL: empty */
-	struct fh_region *region __attribute__((aligned(64))); /* P: what it shows */
-	struct fh_list spaces;			/* P: that show it */
-	struct fh_deferred deferred;
-	/* more as commit needs it: windows to render, the difference */
+	struct fh_region *region __attribute__((aligned(64))); /* P: what it shows; NULL: it was disposed of */
+	struct fh_list spaces;			/* P: that show it, by set_link */
+	struct fh_list all_link;		/* P: in topology->sets */
+	struct fh_spans windows;		/* P: to be rendered at commit */
+	struct fh_list dirty_link;		/* P: in topology->dirty */
+	bool fresh;				/* P: made in this commit, rendered as a whole */
+	struct fh_view_node *old_root;		/* P: of a dirty or dead set: as before the commit */
+	struct fh_view_node *new_root;		/* P: of a dirty set: as from the commit on */
+	size_t removed, removed_count;		/* P: of a dirty set: its part of topology->changes */
+	size_t added, added_count;
+	struct fh_view_set *dead_next;		/* P, then the reaper's */
 };
 
 struct fh_space {
@@ -29,23 +36,36 @@ struct fh_space {
 	_Atomic uint64_t view_id __attribute__((aligned(64))); /* 0: empty space, no view */
 	_Atomic(struct fh_view_set *) set;
 	struct fh_region *root __attribute__((aligned(64))); /* P */
-	struct fh_list root_link;		/* P: in root->roots */
-	struct fh_list set_link;		/* P: in set->spaces */
+	struct fh_list root_link;		/* P: in root->links->roots */
+	struct fh_list set_link;		/* P: in shows->spaces */
 	struct fh_list all_link;		/* P: in topology->spaces */
-	struct fh_list listeners;		/* P: by priority */
+	struct fh_list listeners;		/* P: by rising priority */
+	struct fh_view_set *shows;		/* P: `set`, from the next publication on */
+	struct fh_view_set *showed;		/* P: of a space that switched: `set`, until then */
+	struct fh_list unresolved_link;		/* P: in topology->unresolved; then it is held */
+	struct fh_list switched_link;		/* P: in topology->switched; then it is held */
 };
 
 extern const struct fh_type fh_space_type;
 extern const struct fh_type fh_listener_type;
 
-/* The root of the view that is published now; NULL: empty. In a read section. */
-static inline const struct fh_view_node *fh_space_view(struct fh_space *space)
+static inline struct fh_space *fh_space_of(struct fh_object *object)
 {
-	/* Acquire, both: pair with the releases of the commit that stored them (R2). */
-	struct fh_view_set *set = atomic_load_explicit(&space->set, memory_order_acquire);
+	return (struct fh_space *)object;
+}
 
+/* The view as readers find it. In a read section, or under the topology lock. */
+static inline struct fh_view_node *fh_view_set_root(const struct fh_view_set *set)
+{
+	/* Acquire: pairs with the release in publish.c. */
 	return set ? atomic_load_explicit(&set->root, memory_order_acquire) : NULL;
 }
+
+/* The root is disposed of: the space is empty from the commit on. */
+void fh_space_lose_root(struct fh_space *space);
+
+/* The set has something to render in the present commit. */
+void fh_view_set_dirty(struct fh_topology *topology, struct fh_view_set *set);
 
 /* The range as a section that public functions hand out. */
 void fh_section_from_range(struct fh_section *ret, const struct fh_range *range);

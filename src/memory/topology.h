@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The topology of a machine: the lock under which its map is edited, what a transaction has touched,
- * and what its commit does: resolve, render, publish, tell, retire.
+ * and what its commit does: resolve, climb, render, publish, tell, retire.
  *
  * R1. An edit records the windows that it touches, in the coordinates of the region at whose level it
  *     changes something, before and after the change. Commit carries each window upward through
@@ -10,44 +10,172 @@
  * R2. All views are published before any listener is told; only when every listener has returned does
  *     the grace period of what was replaced begin (L3): one deferred call per commit.
  * R3. Nothing in a commit waits for a grace period.
+ * R4. Everything here is guarded by the topology lock, but for what says otherwise.
  */
 #ifndef MEMORY_TOPOLOGY_H
 #define MEMORY_TOPOLOGY_H
 
 #include "base/lock.h"
-#include "memory/region.h"
+#include "memory/render.h"
 #include "memory/view.h"
 
+struct fh_retirement;
+struct fh_space;
+struct fh_view_set;
+
+/* Something else shows in [first, last] of the region from this transaction on. */
 struct fh_window {
-	struct fh_region *region; /* in whose coordinates */
-	uint64_t first, last;
+	struct fh_region *region; /* NULL: the region was disposed of meanwhile */
+	uint64_t first;
+	uint64_t last;
+	uint32_t older; /* index + 1 of the region's window before this, or 0 */
+};
+FH_VECTOR(fh_windows, struct fh_window);
+
+struct fh_span {
+	uint64_t first;
+	uint64_t last;
+};
+FH_VECTOR(fh_spans, struct fh_span);
+
+FH_VECTOR(fh_regions, struct fh_region *);
+FH_VECTOR(fh_sections, struct fh_section);
+FH_VECTOR(fh_objects, struct fh_object *);
+
+/* Scratch of climb.c. */
+struct fh_climb_step;
+struct fh_climb_node;
+struct fh_climb_span;
+struct fh_climb {
+	FH_VECTOR(fh_climb_steps, struct fh_climb_step) steps;
+	FH_VECTOR(fh_climb_nodes, struct fh_climb_node) nodes;
+	FH_VECTOR(fh_climb_links, struct fh_climb_span) pool;
+	struct fh_spans spans;
+};
+
+/* The differences of all view sets in one commit, each set's in a row. */
+struct fh_changes {
+	struct fh_ranges removed;
+	struct fh_ranges added;
 };
 
 struct fh_topology {
+	struct fh_machine *machine;
 	struct fh_lock lock;
-	unsigned depth;		     /* P: of nested transactions */
-	uint64_t next_order;	     /* P: for fh_region.order */
-	struct fh_view_pool *pool;
-	struct fh_window *windows;   /* P: touched in this transaction */
-	size_t window_count, window_capacity;
-	bool resolve;		     /* P: a space's resolved root may have changed */
-	struct fh_list spaces;	     /* P: all spaces that are not detached */
-	/* more as render.c, publish.c and listener.c need it */
+	unsigned depth;		     /* of nested transactions */
+	uint64_t next_order;	     /* for fh_region.order */
+	uint64_t graph_epoch;	     /* changes when a view may have come above a region that had none */
+	struct fh_list spaces;	     /* fh_space.all_link: all that are not detached */
+	struct fh_list sets;	     /* fh_view_set.all_link: all that some space shows */
+	struct fh_view_pool pool;
+
+	/* What the transaction is about. */
+	struct fh_windows windows;
+	struct fh_list unresolved;   /* fh_space.unresolved_link: may show another region */
+	struct fh_list leaving;	     /* fh_listener.link: to be told removals, for the last time */
+
+	/* What the commit has worked out. */
+	struct fh_list dirty;	     /* fh_view_set.dirty_link: with windows to render */
+	struct fh_list switched;     /* fh_space.switched_link: that show another set */
+	struct fh_view_set *dead;    /* by dead_next: that no space shows any more */
+	struct fh_changes changes;
+	struct fh_view_retired retired;
+	struct fh_objects unpins;     /* and what it held meanwhile */
+
+	/* Scratch. */
+	struct fh_regions stack;
+	struct fh_climb climb;
+	struct fh_render render;
+	struct fh_ranges old, rendered;
+	struct fh_objects appeared;
+	struct fh_changes difference; /* of one space that switched */
+	struct fh_sections sections;
+
+	/* Records of what commits retire: not in use. */
+	struct fh_retirement *retirements;
+	_Atomic(struct fh_retirement *) returned; /* by the reaper, without lock */
 };
 
 void fh_topology_init(struct fh_machine *m);
+/* Everything was disposed of and the reaper drained. */
 void fh_topology_fini(struct fh_machine *m);
 
-/* Outermost begin takes the lock (FH_HELD_TOPOLOGY); outermost commit publishes and releases. */
+/*
+ * Outermost begin takes the lock (FH_HELD_TOPOLOGY); outermost commit publishes and releases. Not in
+ * a listener's callback (asserted).
+ */
 void fh_topology_begin(struct fh_machine *m);
 void fh_topology_commit(struct fh_machine *m);
+
+/* The lock alone, to look at something: also in a transaction, and in a listener's callback. */
+void fh_topology_look_begin(struct fh_machine *m);
+void fh_topology_look_end(struct fh_machine *m);
 
 static inline bool fh_topology_is_mine(struct fh_machine *m)
 {
 	return fh_lock_held_by_me(&m->topology->lock);
 }
 
-/* Note that [first, last] of @region shows something else from the commit on. */
-void fh_topology_touch(struct fh_machine *m, struct fh_region *region, uint64_t first, uint64_t last);
+/* Note that [first, last] of @region shows something else from the commit on, for all that shows it. */
+void fh_topology_touch(struct fh_machine *m, struct fh_region *region, uint64_t first,
+		       uint64_t last);
+
+/* The region is disposed of: forget its windows. */
+void fh_topology_forget(struct fh_region *region);
+
+/* A link has changed above which views may be. */
+static inline void fh_topology_graph_changed(struct fh_topology *topology)
+{
+	topology->graph_epoch++;
+}
+
+/*
+ * Print in which spaces views show the object; returns how many ranges do, each of which pins it
+ * (L8). Takes the topology lock.
+ */
+uint32_t fh_topology_explain(struct fh_object *object, FILE *out);
+
+/* --- Windows upward (climb.c) --------------------------------------------------------------- */
+
+/*
+ * [first, last] of @region in coordinates of its container, or of the alias that shows it. False: nothing
+ * of it is seen there.
+ */
+bool fh_climb_to_container(const struct fh_region *region, struct fh_span *span);
+bool fh_climb_to_alias(const struct fh_alias *alias, struct fh_span *span);
+
+/* Carry all windows to the view sets that show them, which become dirty. */
+void fh_climb_windows(struct fh_topology *topology);
+void fh_climb_reset(struct fh_climb *climb);
+void fh_climb_free(struct fh_climb *climb);
+
+/* Sort, and join what overlaps or touches. */
+void fh_spans_merge(struct fh_spans *spans);
+
+/* --- Which region a space shows (resolve.c) -------------------------------------------------- */
+
+/* Something that decides to what @region resolves may have changed. */
+void fh_resolve_check(struct fh_region *region);
+/* The space's root has changed. */
+void fh_resolve_space(struct fh_space *space);
+/* Give all unresolved spaces the view sets of what they show now. */
+void fh_resolve_run(struct fh_topology *topology);
+
+/* --- Commit (publish.c, retire.c) ------------------------------------------------------------ */
+
+void fh_publish_run(struct fh_topology *topology);
+
+/* Pin what appeared, list what is to be unpinned. */
+void fh_retire_pins(struct fh_topology *topology);
+/* Hand everything that the commit replaced to the reaper. */
+void fh_retire_run(struct fh_topology *topology);
+void fh_retire_fini(struct fh_topology *topology);
+
+/* --- Listeners (listener.c) ------------------------------------------------------------------ */
+
+/* Tell everybody who has to know of the commit, now that it is published. */
+void fh_listeners_tell(struct fh_topology *topology);
+/* The space is disposed of: its listeners are told once more, at commit. */
+void fh_listeners_leave(struct fh_space *space);
 
 #endif

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Regions as objects: birth, end, and what they are. How they are put together is region-edit.c's.
+ *
+ * R6. What a caller gives (state, a pointer to RAM) is released only if a region came of it: a
+ *     constructor that returns NULL has taken nothing.
+ */
+#include "memory/region.h"
+
+#include <inttypes.h>
+#include <sys/mman.h>
+
+#include "memory/chain.h"
+#include "memory/topology.h"
+
+/* --- End ------------------------------------------------------------------------------------ */
+
+static void ram_release(struct fh_ram_region *ram, bool born)
+{
+	if (ram->mapped)
+		munmap(ram->region.ram, ram->capacity);
+	else if (born && ram->release)
+		ram->release(ram->release_arg);
+}
+
+/* Nothing leads here any more (L5). */
+static void region_finalize(struct fh_object *object)
+{
+	struct fh_region *region = fh_region_of(object);
+	const bool born = fh_object_has(object, FH_OBJECT_BORN);
+
+	fh_assert(!region->container);
+	fh_assert(!fh_region_target(region));
+	fh_region_free_links(region);
+	if (fh_region_has_ram(region))
+		ram_release((struct fh_ram_region *)region, born);
+	if (born && region->ops && region->ops->release)
+		region->ops->release(region->state);
+	fh_domain_unref(region->domain);
+	if (region->owner != object)
+		fh_object_unhold(region->owner);
+}
+
+static struct fh_object *region_held_by_nature(struct fh_object *object)
+{
+	struct fh_region *region = fh_region_of(object);
+
+	return region->owner != object ? region->owner : NULL;
+}
+
+/* --- Types ---------------------------------------------------------------------------------- */
+
+#define REGION_CORE(type)                                \
+	{                                                \
+		.size = sizeof(type), .immediate = true, \
+		.detach = fh_region_detach,              \
+		.shown_changed = fh_region_shown_changed, \
+		.finalize = region_finalize,             \
+		.held_by_nature = region_held_by_nature, \
+	}
+
+static const struct fh_core_ops region_core = REGION_CORE(struct fh_region);
+static const struct fh_core_ops alias_core = REGION_CORE(struct fh_alias);
+static const struct fh_core_ops ram_core = REGION_CORE(struct fh_ram_region);
+
+const struct fh_type fh_region_type = { .name = "region", .core = &region_core };
+
+static const struct fh_type alias_type = {
+	.name = "alias", .parent = &fh_region_type, .core = &alias_core
+};
+static const struct fh_type ram_type = {
+	.name = "ram", .parent = &fh_region_type, .core = &ram_core
+};
+
+static const struct fh_type *type_of(enum fh_region_kind kind)
+{
+	switch (kind) {
+	case FH_REGION_ALIAS:
+		return &alias_type;
+	case FH_REGION_RAM:
+	case FH_REGION_ROM:
+	case FH_REGION_ROM_DEVICE:
+		return &ram_type;
+	default:
+		return &fh_region_type;
+	}
+}
+
+/* --- Birth ---------------------------------------------------------------------------------- */
+
+/* What the constructors are told. */
+struct spec {
+	enum fh_region_kind kind;
+	uint64_t size;
+	struct fh_object *owner; /* NULL: its own */
+	const struct fh_region_ops *ops;
+	void *state;
+	enum fh_rom_write rom_write;
+	void *ptr; /* the caller's RAM */
+	void (*release)(void *arg);
+	void *release_arg;
+	bool map; /* RAM of our own */
+};
+
+/* The registers' part: what 0 means is said in the public header. */
+static void region_set_ops(struct fh_region *region, const struct fh_region_ops *ops, void *state)
+{
+	struct fh_machine *m = region->object.machine;
+	struct fh_domain *domain;
+
+	fh_assert(ops);
+	region->ops = ops;
+	region->state = state;
+	region->valid_min = ops->valid.min ? ops->valid.min : 1;
+	region->valid_max = ops->valid.max ? ops->valid.max : 8;
+	region->impl_min = ops->impl.min ? ops->impl.min : 1;
+	region->impl_max = ops->impl.max ? ops->impl.max : region->valid_max;
+	region->big_endian = ops->order == FH_BE;
+	if (ops->concurrent)
+		return;
+	domain = m->ops->domain_of(region->owner);
+	region->domain = domain ? fh_domain_ref(domain) : fh_domain_new();
+}
+
+static enum fh_code ram_map(struct fh_ram_region *ram, struct fh_error *err)
+{
+	const uint64_t size = ram->region.size;
+	void *ptr;
+
+	if (size == 0 || size == FH_SIZE_ALL)
+		return fh_error_set(err, FH_EINVAL, "RAM cannot have %s bytes",
+				    size == 0 ? "0" : "2^64");
+	ptr = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (ptr == MAP_FAILED)
+		return fh_error_set(err, FH_ENOMEM, "no room for %#" PRIx64 " bytes of RAM: %m",
+				    size);
+	ram->region.ram = ptr;
+	ram->mapped = true;
+	return FH_OK;
+}
+
+static enum fh_code region_construct(struct fh_object *object, void *arg, struct fh_error *err)
+{
+	struct fh_region *region = fh_region_of(object);
+	const struct spec *spec = arg;
+
+	region->kind = (uint8_t)spec->kind;
+	region->rom_write = (uint8_t)spec->rom_write;
+	region->mergeable = true;
+	region->owner = spec->owner ? spec->owner : object;
+	region->size = spec->size;
+	region->enabled = true;
+	region->rom_mode = spec->kind == FH_REGION_ROM_DEVICE;
+	if (spec->kind == FH_REGION_ALIAS)
+		fh_list_init(&fh_alias_of(region)->link);
+	if (fh_region_has_ram(region)) {
+		struct fh_ram_region *ram = (struct fh_ram_region *)region;
+
+		ram->capacity = spec->size;
+		region->ram = spec->ptr;
+		ram->release = spec->release;
+		ram->release_arg = spec->release_arg;
+		if (spec->map) {
+			const enum fh_code code = ram_map(ram, err);
+
+			if (code != FH_OK)
+				return code;
+		}
+	}
+	if (spec->kind == FH_REGION_MMIO || spec->kind == FH_REGION_ROM_DEVICE)
+		region_set_ops(region, spec->ops, spec->state);
+	if (spec->owner)
+		fh_object_hold(spec->owner);
+	return FH_OK;
+}
+
+static struct fh_region *region_new(FH_ANY any, const char *name, struct spec *spec,
+				    struct fh_error *err)
+{
+	struct fh_machine *m;
+
+	spec->owner = fh_owner_of(any, &m);
+	return (struct fh_region *)fh_object_create(m, spec->owner, name, type_of(spec->kind),
+						    region_construct, spec, err);
+}
+
+struct fh_region *fh_region_new_container(FH_ANY owner, const char *name, uint64_t size)
+{
+	struct spec spec = { .kind = FH_REGION_CONTAINER, .size = size };
+
+	return region_new(owner, name, &spec, NULL);
+}
+
+struct fh_region *fh_region_new_mmio(FH_ANY owner, const char *name, uint64_t size,
+				     const struct fh_region_ops *ops, void *state)
+{
+	struct spec spec = { .kind = FH_REGION_MMIO, .size = size, .ops = ops, .state = state };
+
+	return region_new(owner, name, &spec, NULL);
+}
+
+struct fh_region *fh_region_new_ram(FH_ANY owner, const char *name, uint64_t size,
+				    struct fh_error *err)
+{
+	struct spec spec = { .kind = FH_REGION_RAM, .size = size, .map = true };
+
+	return region_new(owner, name, &spec, err);
+}
+
+struct fh_region *fh_region_new_ram_ptr(FH_ANY owner, const char *name, uint64_t size, void *ptr,
+					void (*release)(void *arg), void *arg)
+{
+	struct spec spec = { .kind = FH_REGION_RAM,
+			     .size = size,
+			     .ptr = ptr,
+			     .release = release,
+			     .release_arg = arg };
+
+	return region_new(owner, name, &spec, NULL);
+}
+
+struct fh_region *fh_region_new_rom(FH_ANY owner, const char *name, uint64_t size,
+				    enum fh_rom_write write, struct fh_error *err)
+{
+	struct spec spec = {
+		.kind = FH_REGION_ROM, .size = size, .rom_write = write, .map = true
+	};
+
+	return region_new(owner, name, &spec, err);
+}
+
+struct fh_region *fh_region_new_rom_device(FH_ANY owner, const char *name, uint64_t size,
+					   const struct fh_region_ops *ops, void *state,
+					   struct fh_error *err)
+{
+	struct spec spec = { .kind = FH_REGION_ROM_DEVICE,
+			     .size = size,
+			     .ops = ops,
+			     .state = state,
+			     .map = true };
+
+	return region_new(owner, name, &spec, err);
+}
+
+struct fh_region *fh_region_new_alias(FH_ANY owner, const char *name, struct fh_region *target,
+				      uint64_t offset, uint64_t size)
+{
+	struct spec spec = { .kind = FH_REGION_ALIAS, .size = size };
+	struct fh_machine *m = fh_object_of(owner)->machine;
+	struct fh_region *region = NULL;
+
+	fh_assert(!target || target->object.machine == m);
+	/* In a transaction, so that the ends of owner and target come before all of this or after. */
+	fh_topology_begin(m);
+	if (!target || !fh_object_has(&target->object, FH_OBJECT_DETACHED))
+		region = region_new(owner, name, &spec, NULL);
+	if (region) {
+		fh_alias_of(region)->offset = offset;
+		if (target)
+			fh_alias_link_target(fh_alias_of(region), target);
+	}
+	fh_topology_commit(m);
+	return region;
+}
+
+struct fh_region *fh_region_new_reservation(FH_ANY owner, const char *name, uint64_t size)
+{
+	struct spec spec = { .kind = FH_REGION_RESERVATION, .size = size };
+
+	return region_new(owner, name, &spec, NULL);
+}
+
+struct fh_region *fh_region_destroy(struct fh_region *region)
+{
+	if (region)
+		fh_object_dispose(region);
+	return NULL;
+}
+
+/* --- What it is ----------------------------------------------------------------------------- */
+
+struct fh_region_info fh_region_get_info(struct fh_region *region)
+{
+	struct fh_machine *m = region->object.machine;
+	struct fh_region_info info;
+
+	fh_topology_look_begin(m);
+	info = (struct fh_region_info){
+		.kind = region->kind,
+		.size = region->size,
+		.addr = region->addr,
+		.priority = region->priority,
+		.enabled = region->enabled,
+		.readonly = region->readonly,
+		.nonvolatile = region->nonvolatile,
+		.unmergeable = !region->mergeable,
+		.rom_mode = region->rom_mode,
+		.shown = fh_object_is_shown(region->owner),
+		.container = region->container,
+		.alias_target = fh_region_target(region),
+		.owner = region->owner,
+	};
+	if (region->kind == FH_REGION_ALIAS)
+		info.alias_offset = fh_alias_of(region)->offset;
+	fh_topology_look_end(m);
+	return info;
+}
+
+void fh_region_each_sub(struct fh_region *region, bool (*visit)(struct fh_region *sub, void *arg),
+			void *arg)
+{
+	size_t count;
+	struct fh_region **subs;
+
+	fh_topology_look_begin(region->object.machine);
+	subs = fh_region_sorted_subs(region, &count);
+	for (size_t i = 0; i < count && visit(subs[i], arg); i++)
+		;
+	fh_free(subs);
+	fh_topology_look_end(region->object.machine);
+}
+
+void *fh_region_ram(struct fh_region *region)
+{
+	return region->ram;
+}
