@@ -196,8 +196,10 @@ void fh_view_pool_give(struct fh_view_pool *pool, struct fh_view_retired *list)
 
 	if (!head)
 		return;
-	for (struct fh_view_node *node = head; FH_VIEW_POISONS && node; node = node->link)
-		node_poison(node);
+	if (FH_VIEW_POISONS) {
+		for (struct fh_view_node *node = head; node; node = node->link)
+			node_poison(node);
+	}
 
 	struct fh_view_node *given = atomic_load_explicit(&pool->given, memory_order_relaxed);
 
