@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command `freehold map`: render a memory map from a file, or check it against the views that
+ * the file says it has.
+ */
+#include "cli/map.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const char help[] =
+	"Usage: freehold map [--flat|--tree|--json] FILE.json\n"
+	"       freehold map --check FILE.json...\n"
+	"\n"
+	"Build the memory map that the file describes and print it.\n"
+	"\n"
+	"  --flat   for each address space the ranges that a guest sees (the default)\n"
+	"  --tree   the tree of regions that each address space is made of\n"
+	"  --json   both, in the format of the file\n"
+	"  --check  compare each address space with the view in the file; print the first\n"
+	"           difference of each that differs, and a count; exit status 1 if any does\n";
+
+struct request {
+	bool check;
+	void (*print)(const struct fh_map *map, FILE *out);
+	char **files;
+	int file_count;
+};
+
+static const struct {
+	const char *name;
+	void (*print)(const struct fh_map *map, FILE *out); /* NULL: check */
+} modes[] = {
+	{ "--flat", fh_map_print_flat },
+	{ "--tree", fh_map_print_tree },
+	{ "--json", fh_map_print_json },
+	{ "--check", NULL },
+};
+
+/* A map ready to be printed (owned by caller), or NULL and a line on standard error. */
+static struct fh_map *load_and_build(const char *path)
+{
+	struct fh_error err = FH_ERROR_INIT;
+	struct fh_map *map = fh_map_load(path, &err);
+
+	if (map != NULL && fh_map_build(map, &err) != FH_OK)
+		map = fh_map_free(map);
+	if (map == NULL)
+		fh_cli_fail("%s: %s", path, err.message);
+	return map;
+}
+
+static int print_file(const struct request *request)
+{
+	FH_CLEANUP(fh_map_freep) struct fh_map *map = load_and_build(request->files[0]);
+
+	if (map == NULL)
+		return EXIT_FAILURE;
+	request->print(map, stdout);
+	return EXIT_SUCCESS;
+}
+
+/* False after a line on standard error. */
+static bool check_file(const char *path, struct fh_map_tally *tally)
+{
+	FH_CLEANUP(fh_map_freep) struct fh_map *map = load_and_build(path);
+
+	if (map == NULL)
+		return false;
+	for (size_t i = 0; i < map->space_count; i++) {
+		if (!map->spaces[i].has_flat) {
+			fh_cli_fail("%s: spaces[%zu].flat: missing", path, i);
+			return false;
+		}
+	}
+	fh_map_compare(map, path, stdout, tally);
+	return true;
+}
+
+static int check_files(const struct request *request)
+{
+	struct fh_map_tally tally = { 0 };
+	bool all_read = true;
+
+	for (int i = 0; i < request->file_count; i++)
+		all_read = check_file(request->files[i], &tally) && all_read;
+	printf("%" PRIu64 " spaces exact, %" PRIu64 " differ\n", tally.exact, tally.differ);
+	return all_read && tally.differ == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* Files are gathered at the start of @argv. */
+static int parse(int argc, char **argv, struct request *request)
+{
+	const char *mode = NULL;
+	bool options = true;
+
+	request->files = argv;
+	for (int i = 1; i < argc; i++) {
+		if (!options || argv[i][0] != '-') {
+			request->files[request->file_count++] = argv[i];
+			continue;
+		}
+		if (strcmp(argv[i], "--") == 0) {
+			options = false;
+			continue;
+		}
+
+		size_t found = 0;
+
+		while (found < sizeof(modes) / sizeof(modes[0]) &&
+		       strcmp(argv[i], modes[found].name) != 0)
+			found++;
+		if (found == sizeof(modes) / sizeof(modes[0]))
+			return fh_cli_fail("map: there is no option '%s'", argv[i]);
+		if (mode != NULL && strcmp(mode, argv[i]) != 0)
+			return fh_cli_fail("map: %s and %s exclude each other", mode, argv[i]);
+		mode = argv[i];
+		request->print = modes[found].print;
+		request->check = modes[found].print == NULL;
+	}
+	if (request->file_count == 0)
+		return fh_cli_fail("map: a file is missing; try 'freehold map --help'");
+	if (request->file_count > 1 && !request->check)
+		return fh_cli_fail("map: more than one file; only --check takes several");
+	return EXIT_SUCCESS;
+}
+
+int fh_cli_map(int argc, char **argv)
+{
+	struct request request = { .print = fh_map_print_flat };
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+			fputs(help, stdout);
+			return EXIT_SUCCESS;
+		}
+	}
+	if (parse(argc, argv, &request) != EXIT_SUCCESS)
+		return EXIT_FAILURE;
+	return request.check ? check_files(&request) : print_file(&request);
+}
