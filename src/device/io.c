@@ -5,15 +5,31 @@
  * completion finds the device's memory; and its end, which comes with its completion, releases both.
  *
  * R1. The maker's ref is the only one that the library gives out: fh_io_complete() takes it back.
+ * R2. The device is pinned from birth to finalize (L1). That it is an operation of some kind, which is
+ *     what the ledger is to say, is one more pin, in the operation's name, until it is complete.
  */
 #include "device/device.h"
 
 struct fh_io {
 	struct fh_object object;
-	struct fh_device *device; /* C: pinned until complete */
+	struct fh_device *device; /* C: pinned */
 };
 
-static const struct fh_core_ops io_core = { .size = sizeof(struct fh_io) };
+static void io_finalize(struct fh_object *object)
+{
+	fh_object_unhold(&((struct fh_io *)object)->device->object);
+}
+
+static struct fh_object *io_held(struct fh_object *object)
+{
+	return &((struct fh_io *)object)->device->object;
+}
+
+static const struct fh_core_ops io_core = {
+	.size = sizeof(struct fh_io),
+	.finalize = io_finalize,
+	.held_by_nature = io_held,
+};
 
 static const struct fh_type io_type = { .name = "io", .core = &io_core };
 
@@ -24,8 +40,11 @@ struct fh_device *fh_io_device(struct fh_object *object)
 
 static enum fh_code io_construct(struct fh_object *object, void *arg, struct fh_error *err)
 {
+	struct fh_device *device = arg;
+
 	(void)err;
-	((struct fh_io *)object)->device = arg;
+	((struct fh_io *)object)->device = device;
+	fh_object_hold(&device->object);
 	return FH_OK;
 }
 

@@ -103,10 +103,18 @@ void fh_machine_drain(struct fh_machine *m)
 
 /* --- Birth ---------------------------------------------------------------------------------- */
 
+/* fh_machine_ops.call: what is called for an operation in flight is a callback of its device. */
+static bool call_owner(struct fh_object *owner, void (*call)(void *arg), void *arg)
+{
+	struct fh_device *device = fh_io_device(owner);
+
+	return fh_chain_call_owner(device ? &device->object : owner, call, arg);
+}
+
 static const struct fh_machine_ops machine_ops = {
 	.edit_begin = fh_topology_begin,
 	.edit_commit = fh_topology_commit,
-	.call = fh_chain_call_owner,
+	.call = call_owner,
 	.domain_of = fh_device_domain_of,
 	.explain = fh_topology_explain,
 	.unrealize = fh_device_unrealize_below,

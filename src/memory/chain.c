@@ -187,6 +187,7 @@ static enum fh_engage chain_wait(struct fh_thread *t, const struct fh_frame *fra
 
 	FH_POINT("chain.waiting");
 	fh_lock_acquire_as(&domain->lock, t);
+	FH_POINT("chain.wait-over");
 	if (holds)
 		wait_unregister(m, &wait);
 	t->handed = domain;

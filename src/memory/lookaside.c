@@ -127,6 +127,7 @@ static FH_COLD const struct fh_look *lookaside_fill(struct fh_thread *t, struct 
 
 	if (!fh_view_find(fh_view_set_root(set), addr, &hit))
 		return NULL;
+	FH_POINT("lookup.walked");
 	const struct fh_range range = fh_view_hit_range(hit);
 	const uint64_t generation = fh_view_leaf_generation(hit.leaf);
 
