@@ -2,7 +2,8 @@
 """The configurations in which Freehold is built and tested, for check.py and mutants.py.
 
 FH_TEST_EFFORT is for tests whose length can be chosen (random edits, crossings): per cent of the
-full length, which is what `gcc` runs. Slow configurations run less of the same.
+full length, which is what `gcc` runs. Slow configurations run less of the same, and a shorter
+torture (FREEHOLD_TORTURE_SECONDS).
 """
 
 import dataclasses
@@ -55,23 +56,25 @@ def without_address_randomisation():
 ASAN_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+    "FREEHOLD_TORTURE_SECONDS": "20",
 }
 TSAN_ENV = {
     "TSAN_OPTIONS": f"suppressions={ROOT / 'tools/tsan.supp'}:second_deadlock_stack=1",
+    "FREEHOLD_TORTURE_SECONDS": "20",
 }
 
 
 def all_configs():
     """Those that this machine can build, by name, in the order in which they run."""
-    tsan = Config("tsan", "ThreadSanitizer", ["unit", "scenario", "stress"], compiler="clang",
-                  options=["-Db_sanitize=thread", "-Db_lundef=false"], env=TSAN_ENV, effort=10,
-                  timeout=4, wrapper=without_address_randomisation())
+    tsan = Config("tsan", "ThreadSanitizer", ["unit", "scenario", "stress", "program"],
+                  compiler="clang", options=["-Db_sanitize=thread", "-Db_lundef=false"],
+                  env=TSAN_ENV, effort=10, timeout=4, wrapper=without_address_randomisation())
     configs = [
         Config("gcc", "every test, full length"),
         Config("clang", "another compiler, lock annotations", ["unit", "scenario", "public"],
                compiler="clang", effort=10),
         Config("asan", "AddressSanitizer, UndefinedBehaviorSanitizer",
-               ["unit", "scenario", "model", "public", "examples"],
+               ["unit", "scenario", "model", "public", "examples", "program"],
                options=["-Db_sanitize=address,undefined"], env=ASAN_ENV, effort=10, timeout=4),
         tsan,
         Config("valgrind", "Valgrind: values never set", ["unit"], builds_as="gcc", effort=1,
