@@ -145,8 +145,8 @@ static enum fh_code region_construct(struct fh_object *object, void *arg, struct
 	struct fh_region *region = fh_region_of(object);
 	const struct spec *spec = arg;
 
-	region->kind = (uint8_t)spec->kind;
-	region->rom_write = (uint8_t)spec->rom_write;
+	region->kind = spec->kind;
+	region->rom_write = spec->rom_write;
 	region->mergeable = true;
 	region->owner = spec->owner ? spec->owner : object;
 	region->size = spec->size;

@@ -34,12 +34,23 @@ struct fh_region {
 	struct fh_object object;
 
 	/* Read by accesses. */
-	uint8_t kind;		    /* C: enum fh_region_kind */
-	uint8_t rom_write;	    /* C: enum fh_rom_write */
-	uint8_t valid_min, valid_max; /* C: bytes, defaults filled in */
-	uint8_t impl_min, impl_max; /* C */
-	bool big_endian;	    /* C: byte order of its registers */
-	bool mergeable;		    /* P */
+	uint8_t kind : 4;	    /* C: enum fh_region_kind */
+	uint8_t rom_write : 3;	    /* C: enum fh_rom_write */
+	uint8_t big_endian : 1;	    /* C: byte order of its registers */
+	uint8_t valid_min : 4;	    /* C: bytes, defaults filled in; so the next three */
+	uint8_t valid_max : 4;
+	uint8_t impl_min : 4;
+	uint8_t impl_max : 4;
+
+	bool : 0; /* what follows is written beside readers of what precedes */
+	bool enabled : 1;	    /* P, all of these */
+	bool readonly : 1;
+	bool nonvolatile : 1;
+	bool rom_mode : 1;
+	bool mergeable : 1;
+	bool counted : 1;	    /* P: in container->links->visible */
+
+	int32_t priority;	    /* P */
 	const struct fh_region_ops *ops; /* C: mmio, ROM device; else NULL */
 	void *state;		    /* C: for ops */
 	uint8_t *ram;		    /* C: host memory, or NULL */
@@ -49,16 +60,10 @@ struct fh_region {
 	/* Structure. */
 	uint64_t size;		     /* P: FH_SIZE_ALL is 2^64, 0 is nothing */
 	uint64_t addr;		     /* P: in the container */
-	uint64_t order;		     /* P: of two with equal priority the greater is on top */
 	struct fh_region *container; /* P */
 	struct fh_links *links;	     /* P: NULL: nothing but its container knows the region */
-	int32_t priority;	     /* P */
-	bool enabled : 1;	     /* P, all of these */
-	bool readonly : 1;
-	bool nonvolatile : 1;
-	bool rom_mode : 1;
-	bool counted : 1;	     /* in container->links->visible */
-	uint16_t export_number;	     /* T, device layer: among its device's exports, from 1; 0: none */
+	uint64_t order : 48;	     /* P: of two with equal priority the greater is on top */
+	uint16_t export_number;	     /* tree lock: device.c; 0: not exported */
 };
 
 struct fh_alias {
