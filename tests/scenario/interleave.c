@@ -589,6 +589,37 @@ static void commit_between_lookup_and_dispatch_is_seen_next_time(void **unused)
 	machine_end(m);
 }
 
+/*
+ * Found, then removed and let go by everybody, then its callback blocks: only the pin of the view that is
+ * being retired keeps it until the reader's own pin.
+ */
+static void region_found_before_its_end_may_still_block(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct quirk quirk = { .canary = 77 };
+	struct load load = { .m = m, .addr = 0x1000 };
+	struct worker reader;
+
+	(void)unused;
+	quirk.region = fh_region_new_mmio(m, NULL, 0x100, &quirk_ops, &quirk);
+	fh_region_add(memory_root(m), quirk.region, 0x1000, 0);
+	fh_point_arm("lookup.found");
+	worker_start(&reader, run_load, &load);
+	assert_true(fh_point_wait("lookup.found"));
+	fh_object_unref(quirk.region);
+	load32(m, 0x1000, FH_TX_DECODE_ERROR);
+	fh_point_release("lookup.found");
+	wait_inside(&quirk.gate);
+	fh_machine_drain(m);
+	assert_int_equal(quirk.released, 0);
+	quirk.gate.open = true;
+	worker_join(&reader);
+	assert_int_equal(load.value, 77);
+	machine_check_alive(m, 0);
+	assert_int_equal(quirk.released, 1);
+	machine_end(m);
+}
+
 /* --- Two threads closing the circle A-B ----------------------------------------------------- */
 
 /* Both threads are inside their device's callback before either goes for the other's. */
@@ -697,6 +728,7 @@ int main(void)
 					  reset_points),
 		cmocka_unit_test_teardown(commit_between_lookup_and_dispatch_is_seen_next_time,
 					  reset_points),
+		cmocka_unit_test_teardown(region_found_before_its_end_may_still_block, reset_points),
 		cmocka_unit_test_teardown(circle_closed_at_the_same_moment_is_refused_exactly_once,
 					  reset_points),
 		cmocka_unit_test_teardown(nothing_is_freed_while_a_listener_stalls, reset_points),
