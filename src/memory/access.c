@@ -3,10 +3,12 @@
  * Accesses to an address space: the short way for what is simple, and the loop for all else.
  *
  * R1. An access is made in one read section, unless a callback on its way blocks or waits.
- * R2. What lies in more than one range is looked up in one root, so that the view is one and the same for the whole
- *     access. When the thread has left its sections since (t->left), the root is loaded anew.
+ * R2. What lies in more than one range is looked up in one root, so that the view is one and the
+ *     same for the whole access. When the thread has left its sections since (t->left), the root
+ *     is loaded anew.
  * R3. The short way does one call of a callback, or one access to memory, for an entry of the
- *     lookaside; it knows nothing else, and whatever it does not know goes the long way from the start.
+ *     lookaside; it knows nothing else, and whatever it does not know goes the long way from the
+ *     start.
  */
 #include "memory/dispatch.h"
 #include "memory/lookaside.h"
@@ -96,8 +98,9 @@ static enum fh_tx run(struct fh_thread *t, struct fh_space *space, uint64_t addr
 /* --- Typed ---------------------------------------------------------------------------------- */
 
 /*
- * The short way is a leaf that calls nothing, so that it saves no registers: what it cannot do itself
- * it hands to another function as its last act. Those that are called with a section open end it.
+ * The short way is a leaf that calls nothing, so that it saves no registers: what it cannot do
+ * itself it hands to another function as its last act. Those that are called with a section open
+ * end it.
  */
 
 static inline uint64_t mask(uint64_t value, unsigned size)

@@ -4,30 +4,36 @@
  *
  * Why waits never close a circle, and why only a wait that would close one is refused.
  *
- * Terms. A thread *holds* a domain from the exchange that stores it in the lock's owner to the store that
- * clears it. A thread that holds one and has to wait for another *registers*: under the machine's wait lock it
- * walks D -> holder of D -> domain that this one is registered for -> its holder ..., and, unless the walk comes
- * back to itself, puts a struct fh_wait, which lies on its stack, into the list. It takes it out, under the same lock, when it
- * holds what it waited for. A thread that holds nothing does not register: nobody waits for it.
+ * Terms. A thread *holds* a domain from the exchange that stores it in the lock's owner to the
+ * store that clears it. A thread that holds one and has to wait for another *registers*: under
+ * the machine's wait lock it walks D -> holder of D -> domain that this one is registered for ->
+ * its holder ..., and, unless the walk comes back to itself, puts a struct fh_wait, which lies on
+ * its stack, into the list. It takes it out, under the same lock, when it holds what it waited
+ * for. A thread that holds nothing does not register: nobody waits for it.
  *
- * A. A thread that is in the list does not release any domain, as it does nothing but wait. It may acquire one: that
- *    which it is registered for.
- * B. No block of a thread is looked into. The walk reads an owner as a mere number and searches for it in the
- *    list, which holds threads that exist. If it is there, it is that thread and not a dead one
- *    whose block lay at the same address: the dead one's release of the domain, the free of its block, the allocation of the new
- *    one, its registration and this walk happened in this order, so that the walk reads that release or something later.
- * C. No circle of waits is missed. In a circle, let T be the thread that registered last, D_1 what T waits for,
- *    T_1 its holder, D_2 what that one waits for, and so on until T_n holds what T_n-1 waits for and waits for something that T holds.
- *    Each T_i acquired D_i before it registered, and that before T did; the wait lock orders
- *    these. So T's walk reads each of these owners (they have released nothing since, by A), finds each of these waits, and ends at T.
- * D. No other wait is refused. Suppose the walk went from D_1 to T_1 to D_2 ... to T_n, which is registered for
- *    something that T holds. Each T_i was in the list during the whole walk (the lock is held) and held D_i at some moment
- *    of it; by A it held D_i from then on. T_i is not the holder of D_i+1 (the walk stops there, see E), nor can it become so during the walk:
+ * A. A thread that is in the list does not release any domain, as it does nothing but wait. It
+ *    may acquire one: that which it is registered for.
+ * B. No block of a thread is looked into. The walk reads an owner as a mere number and searches
+ *    for it in the list, which holds threads that exist. If it is there, it is that thread and
+ *    not a dead one whose block lay at the same address: the dead one's release of the domain,
+ *    the free of its block, the allocation of the new one, its registration and this walk
+ *    happened in this order, so that the walk reads that release or something later.
+ * C. No circle of waits is missed. In a circle, let T be the thread that registered last, D_1
+ *    what T waits for, T_1 its holder, D_2 what that one waits for, and so on until T_n holds
+ *    what T_n-1 waits for and waits for something that T holds. Each T_i acquired D_i before it
+ *    registered, and that before T did; the wait lock orders these. So T's walk reads each of
+ *    these owners (they have released nothing since, by A), finds each of these waits, and ends
+ *    at T.
+ * D. No other wait is refused. Suppose the walk went from D_1 to T_1 to D_2 ... to T_n, which is
+ *    registered for something that T holds. Each T_i was in the list during the whole walk (the
+ *    lock is held) and held D_i at some moment of it; by A it held D_i from then on. T_i is not
+ *    the holder of D_i+1 (the walk stops there, see E), nor can it become so during the walk:
  *    T_i+1 holds it. So at the end of the walk the circle would be real.
- * E. A thread in the list that holds the domain it is registered for has ceased to wait and has not taken
- *    itself out yet. It is about to run, and so waits for nothing.
+ * E. A thread in the list that holds the domain it is registered for has ceased to wait and has
+ *    not taken itself out yet. It is about to run, and so waits for nothing.
  * F. A walk ends. By C and D those in the list form no circle among themselves, apart from E.
- * G. What was handed over (R6) is not waited for by its holder, and is given back before the holder registers.
+ * G. What was handed over (R6) is not waited for by its holder, and is given back before the
+ *    holder registers.
  *
  * Waiters hold no wait lock while they sleep, and take it for the length of the list only.
  */
@@ -54,8 +60,8 @@ static void chain_count(struct fh_thread *t)
 		if (frame->target != frame->owner)
 			fh_object_hold(frame->target);
 		/*
-		 * Relaxed: the section is left after it, and a drain looks only when its grace period,
-		 * which waits for that, is over.
+		 * Relaxed: the section is left after it, and a drain looks only when its grace
+		 * period, which waits for that, is over.
 		 */
 		atomic_fetch_add_explicit(&frame->owner->blocked, 1, memory_order_relaxed);
 		frame->counted = true;
@@ -68,7 +74,10 @@ void fh_chain_uncount(struct fh_frame *frame)
 	struct fh_object *target = frame->target;
 
 	fh_assert(!frame->blocking);
-	/* Release: what the callback did precedes what the drain lets happen; it looks with acquire. */
+	/*
+	 * Release: what the callback did precedes what the drain lets happen; it looks with
+	 * acquire.
+	 */
 	const uint32_t blocked =
 		atomic_fetch_sub_explicit(&owner->blocked, 1, memory_order_acq_rel);
 

@@ -3,19 +3,20 @@
  * The chain of callbacks that a thread is in, and the domains that it holds for them.
  *
  * R1. A frame is on the stack of whoever makes the call, pushed before and popped after it.
- * R2. A domain is engaged by at most one thread. Reaching one that the thread's own chain holds is
- *     refused (re-entry), and so is a wait that would close a circle of waiting threads: the test and
- *     the start of the wait are one step under the machine's wait lock. chain.c proves it.
- * R3. A wait for a domain leaves the read section, as a blocking callback does: every frame of the
- *     chain is counted at its owner, and owner and target are pinned, inside the section before it is
- *     left, until that frame is popped (L6).
+ * R2. A domain is engaged by at most one thread. Reaching one that the thread's own chain holds
+ *     is refused (re-entry), and so is a wait that would close a circle of waiting threads: the
+ *     test and the start of the wait are one step under the machine's wait lock. chain.c proves
+ *     it.
+ * R3. A wait for a domain leaves the read section, as a blocking callback does: every frame of
+ *     the chain is counted at its owner, and owner and target are pinned, inside the section
+ *     before it is left, until that frame is popped (L6).
  * R4. A domain is counted by the device or region that made it and by each that uses it.
  * R5. A chain is at most FH_CHAIN_MAX deep: a guest may not exhaust the host's stack.
- * R6. What a thread waited for it keeps for its next try (t->handed), so that it cannot starve. Between
- *     FH_AGAIN and that try it stays in its section and calls nothing foreign; where there is no
- *     next try, fh_chain_settle() gives the domain back.
- * R7. Circles are looked for within one machine. A chain that holds domains of another machine never
- *     waits: where it would have to, it is refused as well.
+ * R6. What a thread waited for it keeps for its next try (t->handed), so that it cannot starve.
+ *     Between FH_AGAIN and that try it stays in its section and calls nothing foreign; where
+ *     there is no next try, fh_chain_settle() gives the domain back.
+ * R7. Circles are looked for within one machine. A chain that holds domains of another machine
+ *     never waits: where it would have to, it is refused as well.
  */
 #ifndef MEMORY_CHAIN_H
 #define MEMORY_CHAIN_H
@@ -34,8 +35,8 @@ struct fh_domain {
 struct fh_domain *fh_domain_new(void);
 struct fh_domain *fh_domain_ref(struct fh_domain *domain);
 /*
- * NULL is allowed; returns NULL. The last one frees: it is at least a grace period younger than the last
- * frame that took the domain (lock.h R2), as the finalize of a region or device is.
+ * NULL is allowed; returns NULL. The last one frees: it is at least a grace period younger than
+ * the last frame that took the domain (lock.h R2), as the finalize of a region or device is.
  */
 struct fh_domain *fh_domain_unref(struct fh_domain *domain);
 
@@ -121,14 +122,17 @@ static inline void fh_chain_settle(struct fh_thread *t)
 }
 
 /*
- * A callback that is not an access (timer, bottom half, completion, revocation, reset, setter): opens a
- * read section, looks at the owner's shown bit unless @hidden_too, engages, waits for the domain where
- * it must, and calls. False: not called. The caller keeps owner and target alive.
+ * A callback that is not an access (timer, bottom half, completion, revocation, reset, setter):
+ * opens a read section, looks at the owner's shown bit unless @hidden_too, engages, waits for the
+ * domain where it must, and calls. False: not called. The caller keeps owner and target alive.
  */
 bool fh_chain_call(struct fh_domain *domain, struct fh_object *owner, struct fh_object *target,
 		   bool hidden_too, void (*call)(void *arg), void *arg);
 
-/* The same for what may also be asked for from within a callback of the same domain (reset, setters). */
+/*
+ * The same for what may also be asked for from within a callback of the same domain (reset,
+ * setters).
+ */
 bool fh_chain_call_reentrant(struct fh_domain *domain, struct fh_object *owner,
 			     struct fh_object *target, bool hidden_too, void (*call)(void *arg),
 			     void *arg);

@@ -25,6 +25,11 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+static uint64_t greatest(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 unsigned fh_piece_size(const struct fh_region *region, uint64_t offset, uint64_t left)
 {
 	const uint64_t size = least(power_below(least(left, region->valid_max)),
@@ -46,17 +51,14 @@ static bool is_valid(const struct fh_piece *piece)
 
 unsigned fh_region_simple_sizes(const struct fh_region *region, bool write)
 {
-	unsigned sizes = 0;
+	const unsigned wholes = 1u << 1 | 1u << 2 | 1u << 4 | 1u << 8;
+	const uint64_t min = greatest(region->valid_min, region->impl_min);
+	const uint64_t max = least(region->valid_max, region->impl_max);
 
 	if (!fh_region_has_callbacks(region) || region->big_endian || region->ops->accepts ||
 	    !(write ? region->ops->write != NULL : region->ops->read != NULL))
 		return 0;
-	for (unsigned size = 1; size <= 8; size *= 2) {
-		if (size >= region->valid_min && size <= region->valid_max &&
-		    size >= region->impl_min && size <= region->impl_max)
-			sizes |= 1u << size;
-	}
-	return sizes;
+	return wholes & ((2u << max) - 1) & ~((1u << min) - 1);
 }
 
 /* --- Units ---------------------------------------------------------------------------------- */

@@ -2,19 +2,20 @@
 /*
  * One access to one region: what is legal, what the callbacks are given, who is let in.
  *
- * R1. Byte order, once and for all: a region is an array of bytes in which each register lies in the
- *     region's byte order. A callback's value is the integer as the device sees it. A load or
- *     store takes an integer out of those bytes, or puts it there, in the order that the access names. So the
- *     value passes unchanged where the two orders are equal, and with its bytes reversed where
- *     they differ; bulk accesses see the array.
- * R2. A piece is an access of 1, 2, 4 or 8 bytes that the guest makes, or that a longer one is cut
- *     into: as long as possible, aligned in the region, at most valid.max. `valid` judges pieces, and alignment
- *     means that of the offset in the region.
+ * R1. Byte order, once and for all: a region is an array of bytes in which each register lies in
+ *     the region's byte order. A callback's value is the integer as the device sees it. A load or
+ *     store takes an integer out of those bytes, or puts it there, in the order that the access
+ *     names. So the value passes unchanged where the two orders are equal, and with its bytes
+ *     reversed where they differ; bulk accesses see the array.
+ * R2. A piece is an access of 1, 2, 4 or 8 bytes that the guest makes, or that a longer one is
+ *     cut into: as long as possible, aligned in the region, at most valid.max. `valid` judges
+ *     pieces, and alignment means that of the offset in the region.
  * R3. What the callbacks get are units: as long as possible, at most impl.max, aligned unless
- *     impl.unaligned. What is shorter than impl.min becomes the aligned unit of impl.min that it lies in, which may
- *     reach beyond the region's end; of a read the rest is dropped, a write reads first if the region says so.
- * R4. All units of a piece are done, in rising order, under one frame of the chain; the result is the
- *     worst. A unit that could not be read leaves zeros.
+ *     impl.unaligned. What is shorter than impl.min becomes the aligned unit of impl.min that it
+ *     lies in, which may reach beyond the region's end; of a read the rest is dropped, a write
+ *     reads first if the region says so.
+ * R4. All units of a piece are done, in rising order, under one frame of the chain; the result is
+ *     the worst. A unit that could not be read leaves zeros.
  */
 #ifndef MEMORY_DISPATCH_H
 #define MEMORY_DISPATCH_H
@@ -64,14 +65,15 @@ struct fh_piece {
 unsigned fh_piece_size(const struct fh_region *region, uint64_t offset, uint64_t left);
 
 /*
- * The sizes (as bits: 1 << size) of aligned accesses that one call of the callback does, without a look at
- * anything else.
+ * The sizes (as bits: 1 << size) of aligned accesses that one call of the callback does, without
+ * a look at anything else.
  */
 unsigned fh_region_simple_sizes(const struct fh_region *region, bool write);
 
 /*
- * Do it, within the chain. In a read section in which the region was found or is pinned. *ret_again:
- * nothing was done, the thread waited, see fh_chain_enter(). A read that fails leaves zeros.
+ * Do it, within the chain. In a read section in which the region was found or is pinned.
+ * *ret_again: nothing was done, the thread waited, see fh_chain_enter(). A read that fails leaves
+ * zeros.
  */
 enum fh_tx fh_dispatch(struct fh_thread *t, const struct fh_piece *piece, bool *ret_again);
 

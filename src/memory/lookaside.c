@@ -23,6 +23,11 @@ static struct fh_lookaside *lookaside_new(unsigned bits)
 	return lookaside;
 }
 
+static bool lookaside_can_grow(const struct fh_lookaside *lookaside)
+{
+	return lookaside->bits < (unsigned)__builtin_ctz(FH_LOOKASIDE_MOST);
+}
+
 /* The thread's own, made or grown where it should be. */
 static struct fh_lookaside *lookaside_for_fill(struct fh_thread *t)
 {
@@ -30,8 +35,7 @@ static struct fh_lookaside *lookaside_for_fill(struct fh_thread *t)
 
 	if (FH_UNLIKELY(!lookaside)) {
 		lookaside = lookaside_new(__builtin_ctz(FH_LOOKASIDE_LEAST));
-	} else if (FH_UNLIKELY(lookaside->crowded > 1u << (lookaside->bits - 1)) &&
-		   lookaside->bits < (unsigned)__builtin_ctz(FH_LOOKASIDE_MOST)) {
+	} else if (FH_UNLIKELY(lookaside->crowded > 1u << (lookaside->bits - 1))) {
 		const unsigned bits = lookaside->bits + 2;
 
 		/* What it knows is lost: it is found again at the price of one walk each. */
@@ -91,7 +95,7 @@ static struct fh_look *lookaside_choose(struct fh_lookaside *lookaside, uint64_t
 			look->chunk = chunk;
 		look = fh_lookaside_slot(lookaside, view_id, addr, look->chunk);
 	}
-	if (look_is_alive(look, view_id))
+	if (lookaside_can_grow(lookaside) && look_is_alive(look, view_id))
 		lookaside->crowded++;
 	return look;
 }
@@ -134,7 +138,10 @@ static FH_COLD const struct fh_look *lookaside_fill(struct fh_thread *t, struct 
 	if (size - 1 > range.last - addr || generation == FH_VIEW_NEVER)
 		return NULL;
 	struct fh_lookaside *lookaside = lookaside_for_fill(t);
-	/* The set's own id: the space may have got another one between the loads of its two fields. */
+	/*
+	 * The set's own id: the space may have got another one between the loads of its two
+	 * fields.
+	 */
 	struct fh_look *look = lookaside_choose(lookaside, set->id, addr, &range);
 
 	look->leaf = hit.leaf;

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a thread remembers of its recent lookups, so that an access needs no walk through the view.
+ * What a thread remembers of its recent lookups, so that an access needs no walk through the
+ * view.
  *
- * R1. An entry is one range of one view, found in a leaf that was alive: the pair (leaf, generation). It is used only
- *     if the space shows that view now and the pair still holds; so an edit needs to tell no thread.
- * R2. It is filled inside the section in which its range was found, and never from a leaf that has
- *     been retired in the meantime. Between sections it pins nothing: the region of an entry is touched only after R1
- *     was seen to hold within the present section.
- * R3. The leaf is looked at only after the view's id was found equal. Ids are never used twice, and
- *     the memory of a leaf stays a leaf as long as the machine exists (pool.h).
- * R4. A page's first range goes to the slot of the page, further ranges of the same page to slots of 16 bytes to
- *     2 KiB each, as the narrowest of them asks for: registers lie 4 KiB apart, or close together. Wide
- *     memory has slots of its own, of 1 GiB each, and so does not fill those of pages.
- * R5. The table grows while entries that are alive push each other out.
+ * R1. An entry is one range of one view, found in a leaf that was alive: the pair (leaf,
+ *     generation). It is used only if the space shows that view now and the pair still holds; so
+ *     an edit needs to tell no thread.
+ * R2. It is filled inside the section in which its range was found, and never from a leaf that
+ *     has been retired in the meantime. Between sections it pins nothing: the region of an entry
+ *     is touched only after R1 was seen to hold within the present section.
+ * R3. The leaf is looked at only after the view's id was found equal. Ids are never used twice,
+ *     and the memory of a leaf stays a leaf as long as the machine exists (pool.h).
+ * R4. A page's first range goes to the slot of the page, further ranges of the same page to slots
+ *     of 16 bytes to 2 KiB each, as the narrowest of them asks for: registers lie 4 KiB apart, or
+ *     close together. Wide memory has slots of its own, of 1 GiB each, and so does not fill those
+ *     of pages.
+ * R5. The table grows while entries that are alive push each other out, to half a MiB at most.
  */
 #ifndef MEMORY_LOOKASIDE_H
 #define MEMORY_LOOKASIDE_H
@@ -41,7 +44,7 @@ struct fh_look {
 	uint16_t store_sizes;
 	uint8_t direct; /* enum fh_direct */
 	bool reentrant;
-	uint8_t chunk; /* R4: of a page's slot, bits of an address that its other ranges' slots stand for */
+	uint8_t chunk; /* R4: of a page's slot: bits that the page's other slots stand for */
 
 	struct fh_region *region;
 	struct fh_domain *domain;
@@ -112,9 +115,10 @@ static inline const struct fh_look *fh_lookaside_recent(const struct fh_thread *
 }
 
 /*
- * The range that shows all of addr..addr + size - 1 in the view that is published now; size is not 0.
- * What is not remembered is walked for, and remembered if it can be. NULL: no one range shows all of it, or
- * it was retired at this moment. Valid until the section is left or a callback is called.
+ * The range that shows all of addr..addr + size - 1 in the view that is published now; size is
+ * not 0. What is not remembered is walked for, and remembered if it can be. NULL: no one range
+ * shows all of it, or it was retired at this moment. Valid until the section is left or a
+ * callback is called.
  */
 const struct fh_look *fh_lookaside_find(struct fh_thread *t, struct fh_space *space, uint64_t addr,
 					uint64_t size);

@@ -2,9 +2,10 @@
 /*
  * Looking a range up, and mapping guest memory for direct use.
  *
- * R1. A mapping is a pin of its region in the name of its holder (L4), and nothing else: a region's memory
- *     stays where it is as long as the region. The handle is the pin itself.
- * R2. The region is found and pinned inside one read section, so that it cannot go in between (L3).
+ * R1. A mapping is a pin of its region in the name of its holder (L4), and nothing else: a
+ *     region's memory stays where it is as long as the region. The handle is the pin itself.
+ * R2. The region is found and pinned inside one read section, so that it cannot go in between
+ *     (L3).
  */
 #include "memory/chain.h"
 #include "memory/lookaside.h"

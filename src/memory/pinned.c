@@ -2,12 +2,15 @@
 /*
  * Sections that outlive the read section in which they were found.
  *
- * R1. A pinned section is a pin of its region (L4), which keeps what the range looked like when it was found: where
- *     in the region it begins, how long it is, how the region showed. The handle is the pin itself.
- * R2. It passes the map by, so it looks at the shown bit of the region's owner itself, inside the read
- *     section in which it accesses (L6), and again whenever that section was left in between.
- * R3. The pin may be ended at any moment by the dispose of its holder. The region that it named then
- *     stays as long as the read section, as it was published (L1), or is pinned by its callback's frame.
+ * R1. A pinned section is a pin of its region (L4), which keeps what the range looked like when
+ *     it was found: where in the region it begins, how long it is, how the region showed. The
+ *     handle is the pin itself.
+ * R2. It passes the map by, so it looks at the shown bit of the region's owner itself, inside the
+ *     read section in which it accesses (L6), and again whenever that section was left in
+ *     between.
+ * R3. The pin may be ended at any moment by the dispose of its holder. The region that it named
+ *     then stays as long as the read section, as it was published (L1), or is pinned by its
+ *     callback's frame.
  */
 #include "memory/chain.h"
 #include "memory/lookaside.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest memory under ThreadSanitizer: it intercepts memcpy() and reports what vCPUs and devices do to
- * each other there by design (ram.h, R2). These copies are its blind spot, and the only one.
+ * Guest memory under ThreadSanitizer: it intercepts memcpy() and reports what vCPUs and devices
+ * do to each other there by design (ram.h, R2). These copies are its blind spot, and the only
+ * one.
  */
 #include "memory/ram.h"
 

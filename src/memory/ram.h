@@ -2,8 +2,9 @@
 /*
  * Guest memory: the only place that touches it on behalf of accesses.
  *
- * R1. vCPUs and devices race for guest memory by design. An aligned access of 1, 2, 4 or 8 bytes is done
- *     in one piece (single-copy atomic, relaxed), as hardware does it; nothing is promised about others.
+ * R1. vCPUs and devices race for guest memory by design. An aligned access of 1, 2, 4 or 8 bytes
+ *     is done in one piece (single-copy atomic, relaxed), as hardware does it; nothing is
+ *     promised about others.
  * R2. ThreadSanitizer reports no race in guest memory, and nothing else is hidden from it.
  */
 #ifndef MEMORY_RAM_H

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An access of any length on its way through ranges and pieces: bulk accesses, typed ones that are not
- * simple, pinned sections.
+ * An access of any length on its way through ranges and pieces: bulk accesses, typed ones that
+ * are not simple, pinned sections.
  *
- * R1. Bytes are done in rising order of address. What fails reads as zeros; the rest is done all the same;
- *     the result is the worst.
- * R2. A typed access of 1, 2, 4 or 8 bytes that lies in one range is one piece, which the region's `valid` takes or
- *     refuses as it is. Everything else is cut into pieces that `valid` takes, where there are such.
+ * R1. Bytes are done in rising order of address. What fails reads as zeros; the rest is done all
+ *     the same; the result is the worst.
+ * R2. A typed access of 1, 2, 4 or 8 bytes that lies in one range is one piece, which the
+ *     region's `valid` takes or refuses as it is. Everything else is cut into pieces that `valid`
+ *     takes, where there are such.
  */
 #ifndef MEMORY_TRANSFER_H
 #define MEMORY_TRANSFER_H

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Looking up, mapping, and sections that outlive the read section in which they were found.
+ */
+#include "support/probe.h"
+
+#include <string.h>
+
+#include "base/point.h"
+#include "base/rcu.h"
+#include "object/object.h"
+
+#define BASE UINT64_C(0x100000)
+
+static const struct fh_attrs none;
+
+static struct fh_region *show(struct fh_machine *m, struct fh_region *region, uint64_t addr)
+{
+	assert_non_null(region);
+	assert_int_equal(fh_region_add(fh_space_root(fh_machine_memory(m)), region, addr, 0),
+			 FH_OK);
+	return region;
+}
+
+static void drop(struct fh_region *region)
+{
+	fh_region_remove(region);
+	fh_object_unref(region);
+}
+
+/* Who pins: an object of the test's own. */
+static const struct fh_type holder_type = { .name = "holder" };
+
+static struct fh_object *holder_new(struct fh_machine *m)
+{
+	struct fh_object *holder = fh_object_new(m, &holder_type, NULL);
+
+	assert_non_null(holder);
+	return holder;
+}
+
+/* --- Lookup --------------------------------------------------------------------------------- */
+
+static void check_lookup(struct fh_space *space, uint64_t addr, struct fh_region *region,
+			 uint64_t first, uint64_t last)
+{
+	struct fh_section section;
+
+	fh_read_begin();
+	assert_int_equal(fh_space_lookup(space, addr, &section), region != NULL);
+	assert_true(section.region == region);
+	assert_int_equal(section.first, first);
+	assert_int_equal(section.last, last);
+	fh_read_end();
+}
+
+static void lookup_tells_ranges_and_holes(void **state)
+{
+	enum { COUNT = 100 };
+	struct fh_machine *m = machine_begin();
+	struct fh_space *space = fh_machine_memory(m);
+	struct fh_region *ram[COUNT];
+
+	(void)state;
+	check_lookup(space, 0, NULL, 0, UINT64_MAX);
+	check_lookup(space, UINT64_MAX, NULL, 0, UINT64_MAX);
+	for (uint64_t i = 0; i < COUNT; i++)
+		ram[i] = show(m, fh_region_new_ram(m, NULL, 0x10, NULL), BASE + i * 0x40);
+	check_lookup(space, 0, NULL, 0, BASE - 1);
+	check_lookup(space, BASE - 1, NULL, 0, BASE - 1);
+	for (uint64_t i = 0; i < COUNT; i++) {
+		const uint64_t first = BASE + i * 0x40;
+		const uint64_t next = i + 1 < COUNT ? first + 0x3f : UINT64_MAX;
+
+		check_lookup(space, first, ram[i], first, first + 0xf);
+		check_lookup(space, first + 0xf, ram[i], first, first + 0xf);
+		check_lookup(space, first + 0x10, NULL, first + 0x10, next);
+		check_lookup(space, next, NULL, first + 0x10, next);
+	}
+	for (unsigned i = 0; i < COUNT; i++)
+		drop(ram[i]);
+	machine_end(m);
+}
+
+static void lookup_sees_offsets_and_both_ends_of_the_space(void **state)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_space *space = fh_machine_memory(m);
+	struct fh_region *ram = show(m, fh_region_new_ram(m, NULL, 0x1000, NULL), 0);
+	struct fh_region *window =
+		show(m, fh_region_new_alias(m, NULL, ram, 0x800, 0x100), -UINT64_C(0x100));
+	struct fh_section section;
+
+	(void)state;
+	check_lookup(space, 0, ram, 0, 0xfff);
+	check_lookup(space, 0x1000, NULL, 0x1000, UINT64_MAX - 0x100);
+	check_lookup(space, UINT64_MAX, ram, UINT64_MAX - 0xff, UINT64_MAX);
+	fh_read_begin();
+	assert_true(fh_space_lookup(space, UINT64_MAX, &section));
+	assert_int_equal(section.offset, 0x800);
+	assert_ptr_equal(section.ptr, (uint8_t *)fh_region_ram(ram) + 0x800);
+	fh_read_end();
+	drop(window);
+	drop(ram);
+	machine_end(m);
+}
+
+/* --- Mappings ------------------------------------------------------------------------------- */
+
+/* What a map of `size` bytes gives: at least one, at `ptr`, or nothing if that is NULL. */
+static void check_map(struct fh_machine *m, struct fh_object *holder, uint64_t addr, uint64_t size,
+		      bool write, void *ptr, uint64_t got)
+{
+	const uint64_t wanted = size;
+	void *mapped = &size;
+	struct fh_mapping *mapping =
+		fh_space_map(fh_machine_memory(m), addr, &size, write, holder, &mapped);
+
+	assert_int_equal(mapping != NULL, ptr != NULL);
+	assert_ptr_equal(mapped, ptr ? ptr : &size);
+	assert_int_equal(size, ptr ? got : wanted);
+	assert_null(fh_mapping_unmap(mapping));
+}
+
+static enum fh_tx read_nothing(void *state, uint64_t offset, uint64_t *ret_value, unsigned size,
+			       struct fh_attrs attrs)
+{
+	(void)state;
+	(void)offset;
+	(void)size;
+	(void)attrs;
+	*ret_value = 0;
+	return FH_TX_OK;
+}
+
+static void map_gives_what_is_memory_and_no_more(void **state)
+{
+	static const struct fh_region_ops ops = { .read = read_nothing };
+	struct fh_machine *m = machine_begin();
+	struct fh_object *holder = holder_new(m);
+	struct fh_region *ram = show(m, fh_region_new_ram(m, NULL, 0x1000, NULL), BASE);
+	struct fh_region *rom =
+		show(m, fh_region_new_rom(m, NULL, 0x1000, FH_ROM_IGNORE, NULL), BASE + 0x1000);
+	struct fh_region *regs =
+		show(m, fh_region_new_mmio(m, NULL, 0x1000, &ops, NULL), BASE + 0x2000);
+	struct fh_region *flash = show(
+		m, fh_region_new_rom_device(m, NULL, 0x1000, &ops, NULL, NULL), BASE + 0x3000);
+	uint8_t *byte = fh_region_ram(ram);
+
+	(void)state;
+	for (unsigned again = 0; again < 2; again++) { /* found by a walk, and remembered */
+		check_map(m, holder, BASE, 0x1000, true, byte, 0x1000);
+		check_map(m, holder, BASE + 0x123, 1, true, byte + 0x123, 1);
+		check_map(m, holder, BASE + 0xfff, UINT64_MAX, true, byte + 0xfff, 1);
+		check_map(m, holder, BASE, 0x2000, false, byte, 0x1000);
+		check_map(m, holder, BASE, 0, false, NULL, 0);
+		check_map(m, holder, BASE + 0x1000, 4, true, NULL, 0);
+		check_map(m, holder, BASE + 0x1000, 4, false, fh_region_ram(rom), 4);
+		check_map(m, holder, BASE + 0x2000, 4, false, NULL, 0);
+		check_map(m, holder, BASE + 0x3000, 4, true, NULL, 0);
+		check_map(m, holder, BASE + 0x3000, 4, false, fh_region_ram(flash), 4);
+		check_map(m, holder, BASE + 0x4000, 4, false, NULL, 0);
+		check_map(m, holder, BASE - 1, 4, false, NULL, 0);
+	}
+	fh_region_set_readonly(ram, true);
+	check_map(m, holder, BASE, 4, true, NULL, 0);
+	check_map(m, holder, BASE, 4, false, byte, 4);
+	fh_region_set_rom_mode(flash, false);
+	check_map(m, holder, BASE + 0x3000, 4, false, NULL, 0);
+	drop(ram);
+	drop(rom);
+	drop(regs);
+	drop(flash);
+	fh_object_unref(holder);
+	machine_end(m);
+}
+
+static void mapping_keeps_memory_that_left_the_map(void **state)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_object *holder = holder_new(m);
+	struct fh_region *ram = show(m, fh_region_new_ram(m, NULL, 0x1000, NULL), BASE);
+	uint64_t size = 0x1000;
+	void *ptr;
+	struct fh_mapping *mapping =
+		fh_space_map(fh_machine_memory(m), BASE, &size, true, holder, &ptr);
+
+	(void)state;
+	assert_non_null(mapping);
+	drop(ram);
+	machine_check_alive(m, 2);
+	memset(ptr, 1, size);
+	fh_mapping_unmap(mapping);
+	machine_check_alive(m, 1);
+	fh_object_unref(holder);
+	machine_end(m);
+}
+
+static void mapping_ends_with_its_holder(void **state)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_object *holder = holder_new(m);
+	struct fh_region *ram = show(m, fh_region_new_ram(m, NULL, 0x1000, NULL), BASE);
+	uint64_t size = 0x1000;
+	void *ptr;
+	struct fh_mapping *mapping =
+		fh_space_map(fh_machine_memory(m), BASE, &size, true, holder, &ptr);
+
+	(void)state;
+	assert_non_null(mapping);
+	fh_object_dispose(holder);
+	fh_machine_drain(m);
+	drop(ram);
+	machine_check_alive(m, 1);
+	/* Nothing in its name any more; the end of what has ended is harmless. */
+	assert_null(fh_mapping_unmap(mapping));
+	size = 4;
+	ram = show(m, fh_region_new_ram(m, NULL, 0x1000, NULL), BASE);
+	assert_null(fh_space_map(fh_machine_memory(m), BASE, &size, true, holder, &ptr));
+	drop(ram);
+	fh_object_unref(holder);
+	machine_end(m);
+}
+
+static void unmap_of_nothing_is_nothing(void **state)
+{
+	(void)state;
+	assert_null(fh_mapping_unmap(NULL));
+	assert_null(fh_pinned_unpin(NULL));
+}
+
+struct mapper {
+	struct worker worker;
+	struct fh_machine *m;
+	struct fh_object *holder;
+	struct fh_mapping *mapping;
+	uint8_t *ptr;
+};
+
+static void map_at_base(void *arg)
+{
+	struct mapper *mapper = arg;
+	uint64_t size = 0x1000;
+
+	mapper->mapping = fh_space_map(fh_machine_memory(mapper->m), BASE, &size, true,
+				       mapper->holder, (void **)&mapper->ptr);
+}
+
+/* Looked up, retired by another thread, then pinned: all in one read section. */
+static void region_retired_between_lookup_and_pin_is_kept(void **state)
+{
+	struct fh_machine *m = machine_begin();
+	struct mapper mapper = { .m = m, .holder = holder_new(m) };
+	struct fh_region *ram = show(m, fh_region_new_ram(m, NULL, 0x1000, NULL), BASE);
+
+	(void)state;
+	fh_point_arm("lookup.found");
+	worker_start(&mapper.worker, map_at_base, &mapper);
+	assert_true(fh_point_wait("lookup.found"));
+	drop(ram);
+	fh_point_release("lookup.found");
+	worker_join(&mapper.worker);
+	assert_non_null(mapper.mapping);
+	machine_check_alive(m, 2);
+	mapper.ptr[0xfff] = 1;
+	fh_mapping_unmap(mapper.mapping);
+	machine_check_alive(m, 1);
+	fh_object_unref(mapper.holder);
+	machine_end(m);
+}
+
+/* --- Pinned sections ------------------------------------------------------------------------ */
+
+static void found_section_is_clipped(void **state)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_space *space = fh_machine_memory(m);
+	struct fh_object *holder = holder_new(m);
+	struct fh_region *ram = show(m, fh_region_new_ram(m, NULL, 0x1000, NULL), BASE);
+	struct fh_section section = { .first = 1 };
+	struct fh_pinned *pinned;
+
+	(void)state;
+	pinned = fh_space_find(space, BASE + 0x100, 0x10, holder, &section);
+	assert_non_null(pinned);
+	assert_int_equal(section.first, BASE + 0x100);
+	assert_int_equal(section.last, BASE + 0x10f);
+	assert_int_equal(section.offset, 0x100);
+	assert_ptr_equal(section.region, ram);
+	assert_ptr_equal(section.ptr, (uint8_t *)fh_region_ram(ram) + 0x100);
+	fh_pinned_unpin(pinned);
+	pinned = fh_space_find(space, BASE + 0xff0, UINT64_MAX, holder, &section);
+	assert_non_null(pinned);
+	assert_int_equal(section.last, BASE + 0xfff);
+	fh_pinned_unpin(pinned);
+	section.first = 1;
+	assert_null(fh_space_find(space, BASE - 1, 0x10, holder, &section));
+	assert_null(fh_space_find(space, BASE, 0, holder, &section));
+	assert_int_equal(section.first, 1);
+	drop(ram);
+	fh_object_unref(holder);
+	machine_end(m);
+}
+
+static void pinned_access_stays_within_its_section(void **state)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_object *holder = holder_new(m);
+	struct fh_region *ram = show(m, fh_region_new_ram(m, NULL, 0x1000, NULL), BASE);
+	uint8_t *byte = fh_region_ram(ram);
+	uint8_t buffer[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	struct fh_section section;
+	struct fh_pinned *pinned =
+		fh_space_find(fh_machine_memory(m), BASE + 0x100, 0x10, holder, &section);
+
+	(void)state;
+	assert_int_equal(fh_pinned_write(pinned, 8, buffer, 8, none), FH_TX_OK);
+	assert_memory_equal(byte + 0x108, buffer, 8);
+	assert_int_equal(fh_pinned_write(pinned, 12, buffer, 8, none), FH_TX_DECODE_ERROR);
+	assert_memory_equal(byte + 0x10c, buffer, 4);
+	assert_int_equal(byte[0x110], 0);
+	byte[0x110] = 0x77;
+	assert_int_equal(fh_pinned_read(pinned, 12, buffer, 8, none), FH_TX_DECODE_ERROR);
+	assert_int_equal(buffer[3], 4);
+	assert_int_equal(buffer[4], 0);
+	assert_int_equal(fh_pinned_read(pinned, 16, buffer, 1, none), FH_TX_DECODE_ERROR);
+	assert_int_equal(fh_pinned_read(pinned, UINT64_MAX, buffer, 8, none), FH_TX_DECODE_ERROR);
+	assert_int_equal(fh_pinned_read(pinned, 0, buffer, 0, none), FH_TX_OK);
+	fh_pinned_unpin(pinned);
+	drop(ram);
+	fh_object_unref(holder);
+	machine_end(m);
+}
+
+static void pinned_section_outlives_the_map_but_not_its_owner(void **state)
+{
+	struct fh_machine *m = machine_begin();
+	struct probe_hooks hooks = { 0 };
+	struct fh_device *device = probe_plug(m, "probe", &hooks, BASE);
+	struct fh_object *holder = holder_new(m);
+	struct fh_section section;
+	struct fh_pinned *pinned =
+		fh_space_find(fh_machine_memory(m), BASE, 0x1000, holder, &section);
+	uint32_t value = 0;
+
+	(void)state;
+	assert_int_equal(fh_pinned_read(pinned, 0, &value, 4, none), FH_TX_OK);
+	assert_int_equal(value, PROBE_CANARY);
+	fh_region_remove(fh_device_region(device, "regs"));
+	fh_rcu_synchronize();
+	assert_int_equal(fh_pinned_read(pinned, 0, &value, 4, none), FH_TX_OK);
+	assert_int_equal(fh_pinned_write(pinned, 0, &value, 4, none), FH_TX_OK);
+	assert_int_equal(hooks.reads, 2);
+	assert_int_equal(hooks.writes, 1);
+	fh_device_unplug(device);
+	assert_int_equal(fh_pinned_read(pinned, 0, &value, 4, none), FH_TX_DECODE_ERROR);
+	assert_int_equal(value, 0);
+	assert_int_equal(hooks.reads, 2);
+	fh_machine_drain(m);
+	assert_int_equal(hooks.finalized, 0); /* its region pins it */
+	fh_pinned_unpin(pinned);
+	machine_check_alive(m, 1);
+	assert_int_equal(hooks.finalized, 1);
+	fh_object_unref(holder);
+	machine_end(m);
+}
+
+static void pinned_section_whose_holder_went_reads_nothing(void **state)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_object *holder = holder_new(m);
+	struct fh_region *ram = show(m, fh_region_new_ram(m, NULL, 0x1000, NULL), BASE);
+	struct fh_section section;
+	struct fh_pinned *pinned =
+		fh_space_find(fh_machine_memory(m), BASE, 0x1000, holder, &section);
+	uint32_t value = 1;
+
+	(void)state;
+	fh_object_dispose(holder);
+	fh_machine_drain(m);
+	assert_int_equal(fh_pinned_read(pinned, 0, &value, 4, none), FH_TX_DECODE_ERROR);
+	assert_int_equal(value, 0);
+	assert_null(fh_pinned_unpin(pinned));
+	drop(ram);
+	fh_object_unref(holder);
+	machine_end(m);
+}
+
+/* --- Both deaths of what blocks (L6) -------------------------------------------------------- */
+
+static enum fh_tx block_in_read(struct probe *probe, uint64_t offset, uint64_t *ret_value)
+{
+	(void)probe;
+	(void)offset;
+	(void)ret_value;
+	fh_blocking_begin();
+	FH_POINT("test.blocking");
+	fh_blocking_end();
+	return FH_TX_OK;
+}
+
+struct pinned_reader {
+	struct worker worker;
+	struct fh_pinned *pinned;
+	uint64_t value[2];
+	enum fh_tx tx;
+};
+
+static void read_pinned(void *arg)
+{
+	struct pinned_reader *reader = arg;
+
+	reader->tx = fh_pinned_read(reader->pinned, 0, reader->value, 16, none);
+}
+
+static void drain_machine(void *arg)
+{
+	fh_machine_drain(arg);
+}
+
+/* The first access blocks, the device goes; it is waited for, and no second one is made. */
+static void pinned_access_that_blocks_looks_at_the_shown_bit_again(void **state)
+{
+	struct fh_machine *m = machine_begin();
+	struct probe_hooks hooks = { .read = block_in_read };
+	struct fh_device *device = probe_plug(m, "probe", &hooks, BASE);
+	struct fh_object *holder = holder_new(m);
+	struct fh_section section;
+	struct pinned_reader reader = {
+		.pinned = fh_space_find(fh_machine_memory(m), BASE, 0x1000, holder, &section),
+	};
+	struct worker control;
+
+	(void)state;
+	fh_point_arm("test.blocking");
+	worker_start(&reader.worker, read_pinned, &reader);
+	assert_true(fh_point_wait("test.blocking"));
+	fh_point_arm("chain.returning");
+	fh_object_ref(device);
+	fh_read_begin(); /* so that the waiting half is left to control */
+	fh_device_unplug(device);
+	fh_read_end();
+	worker_start(&control, drain_machine, m);
+	assert_false(worker_done_within(&control, 20));
+	fh_point_release("test.blocking");
+	assert_true(fh_point_wait("chain.returning"));
+	assert_false(worker_done_within(&control, 20));
+	assert_int_equal(hooks.unrealized, 0);
+	fh_point_release("chain.returning");
+	worker_join(&reader.worker);
+	worker_join(&control);
+	assert_int_equal(reader.tx, FH_TX_DECODE_ERROR);
+	assert_int_equal(hooks.reads, 1);
+	assert_int_equal(hooks.unrealized, 1);
+	fh_object_unref(device);
+	fh_pinned_unpin(reader.pinned);
+	machine_check_alive(m, 1);
+	fh_object_unref(holder);
+	machine_end(m);
+}
+
+static int release_points(void **state)
+{
+	(void)state;
+	fh_point_release_all();
+	return 0;
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, release_points)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(lookup_tells_ranges_and_holes),
+		TEST(lookup_sees_offsets_and_both_ends_of_the_space),
+		TEST(map_gives_what_is_memory_and_no_more),
+		TEST(mapping_keeps_memory_that_left_the_map),
+		TEST(mapping_ends_with_its_holder),
+		TEST(unmap_of_nothing_is_nothing),
+		TEST(region_retired_between_lookup_and_pin_is_kept),
+		TEST(found_section_is_clipped),
+		TEST(pinned_access_stays_within_its_section),
+		TEST(pinned_section_outlives_the_map_but_not_its_owner),
+		TEST(pinned_section_whose_holder_went_reads_nothing),
+		TEST(pinned_access_that_blocks_looks_at_the_shown_bit_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
