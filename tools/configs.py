@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The configurations in which Freehold is built and tested, for check.py and mutants.py.
-
-FH_TEST_EFFORT is for tests whose length can be chosen (random edits, crossings): per cent of the
-full length, which is what `gcc` runs. Slow configurations run less of the same, and a shorter
-torture (FREEHOLD_TORTURE_SECONDS).
-"""
+"""The configurations in which Freehold is built and tested, for check.py and mutants.py."""
 
 import dataclasses
 import os
@@ -30,7 +25,7 @@ class Config:
     compiler: str = "gcc"
     options: list = dataclasses.field(default_factory=list)  # of meson setup
     env: dict = dataclasses.field(default_factory=dict)  # of the tests
-    effort: int = 100
+    effort: int = 100  # per cent, of tests whose length can be chosen
     timeout: int = 1  # multiplies the tests' own
     wrapper: list = dataclasses.field(default_factory=list)  # of the tests
     builds_as: str = ""  # another's build directory is used
@@ -41,7 +36,13 @@ class Config:
         return BUILD / "check" / (self.builds_as or self.name)
 
     def environment(self):
-        return dict(os.environ, FH_TEST_EFFORT=str(self.effort), **self.env)
+        """That of the tests. Where their length can be chosen, it is so much of the full one."""
+        effort = {
+            "FH_TEST_EFFORT": str(self.effort),
+            "FH_MODEL_EDITS": str(1100000 * self.effort // 100),
+            "FREEHOLD_TORTURE_SECONDS": str(max(1, 60 * self.effort // 100)),
+        }
+        return dict(os.environ, **effort, **self.env)
 
 
 def without_address_randomisation():
@@ -56,11 +57,9 @@ def without_address_randomisation():
 ASAN_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
-    "FREEHOLD_TORTURE_SECONDS": "20",
 }
 TSAN_ENV = {
     "TSAN_OPTIONS": f"suppressions={ROOT / 'tools/tsan.supp'}:second_deadlock_stack=1",
-    "FREEHOLD_TORTURE_SECONDS": "20",
 }
 
 
@@ -68,14 +67,14 @@ def all_configs():
     """Those that this machine can build, by name, in the order in which they run."""
     tsan = Config("tsan", "ThreadSanitizer", ["unit", "scenario", "stress", "program"],
                   compiler="clang", options=["-Db_sanitize=thread", "-Db_lundef=false"],
-                  env=TSAN_ENV, effort=10, timeout=4, wrapper=without_address_randomisation())
+                  env=TSAN_ENV, effort=30, timeout=4, wrapper=without_address_randomisation())
     configs = [
         Config("gcc", "every test, full length"),
         Config("clang", "another compiler, lock annotations", ["unit", "scenario", "public"],
                compiler="clang", effort=10),
         Config("asan", "AddressSanitizer, UndefinedBehaviorSanitizer",
                ["unit", "scenario", "model", "public", "examples", "program"],
-               options=["-Db_sanitize=address,undefined"], env=ASAN_ENV, effort=10, timeout=4),
+               options=["-Db_sanitize=address,undefined"], env=ASAN_ENV, effort=30, timeout=4),
         tsan,
         Config("valgrind", "Valgrind: values never set", ["unit"], builds_as="gcc", effort=1,
                timeout=10, wrapper=["valgrind", "--quiet", "--error-exitcode=99",

@@ -22,6 +22,7 @@ mutants for a law or ten for the map.
 
 import argparse
 import collections
+import dataclasses
 import filecmp
 import json
 import os
@@ -95,7 +96,7 @@ class Workshop:
     """A copy of the tree, and its build, for one configuration."""
 
     def __init__(self, name):
-        self.config = configs.all_configs()[name]
+        self.config = dataclasses.replace(configs.all_configs()[name], effort=EFFORT)
         self.place = BUILD / "mutants" / name
         self.tree = self.place / "tree"
         self.build = self.place / "build"
@@ -142,7 +143,7 @@ class Workshop:
     def fails(self, name, case, timeout):
         """Why the test, or one case of it, does not pass; None if it does."""
         test = self.tests[name]
-        env = dict(self.config.environment(), **test["env"], FH_TEST_EFFORT=str(EFFORT))
+        env = dict(self.config.environment(), **test["env"])
         wrapper = test["cmd"] if not self.config.wrapper else self.config.wrapper + test["cmd"]
         try:
             result = subprocess.run(wrapper, cwd=test.get("workdir") or self.build, env=env,
