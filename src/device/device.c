@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a device is: its type, its birth, its domain, the regions and lines that it offers. How it is
- * realized and how that is undone is realize.c.
+ * What a device is: its type, its birth, its domain, the regions and lines that it offers. How it
+ * is realized and how that is undone is realize.c.
  *
  * R1. A device's domain is fixed when it is first asked for and never changes: who engages it may
  *     keep the pointer as long as it keeps the device.
- * R2. An exported region is not kept by the device layer (L2): the export is a number in the region,
- *     which goes with it.
+ * R2. An exported region is not kept by the device layer (L2): the export is a number in the
+ *     region, which goes with it.
  */
 #include "device/device.h"
 
@@ -39,6 +39,7 @@ static void device_finalize(struct fh_object *object)
 {
 	struct fh_device *device = fh_device_of(object);
 
+	fh_free(device->levels);
 	/* Relaxed: nobody else has the device any more. */
 	fh_domain_unref(atomic_load_explicit(&device->domain, memory_order_relaxed));
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Devices, and what a machine keeps for them: the queue of what its poll runs, the lock of its lines.
+ * Devices, and what a machine keeps for them: the queue of what its poll runs, the lock of its
+ * lines.
  *
  * R1. Fields marked T are guarded by the machine's tree lock, E by fh_devices.lock, I by the line
- *     lock, C are constant from birth. E and I are leaves: no foreign code but the loop's `post` and
- *     `timer` runs under them.
- * R2. What belongs to a device (line, timer, bottom half) is a child of it, and pins it from birth to
- *     its own finalize (L1). What it asks for before it is shown takes effect when it is shown (L7).
+ *     lock, C are constant from birth. E and I are leaves: no foreign code but the loop's `post`
+ *     and `timer` runs under them.
+ * R2. What belongs to a device (line, timer, bottom half) is a child of it, and pins it from birth
+ *     to its own finalize (L1). What it asks for before it is shown takes effect when it is shown
+ *     (L7).
  */
 #ifndef DEVICE_DEVICE_H
 #define DEVICE_DEVICE_H
@@ -27,8 +29,8 @@ struct fh_device {
 	/* realize.c */
 	struct fh_thread *realizer;	   /* T: who realizes it at this moment, or NULL */
 	uint64_t sequence;		   /* T: when its realization completed, as all others */
-	const struct fh_class *done_level; /* realizer: the most derived level that is realized */
-	uint64_t done_sequence;		   /* realizer: when that was */
+	unsigned exports_before;	   /* T: `exports` when its realize began */
+	uint64_t *levels;		   /* realizer: by depth, when it was realized; 0: not */
 	bool unrealizing;		   /* T: in somebody's heap of those to be unrealized */
 	struct fh_heap_node unrealize_node; /* of who set unrealizing */
 };

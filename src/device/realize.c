@@ -1,22 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Realize, and how it is undone: the birth of a device as the guest sees it (L7), and the third step of
- * its death (L6).
+ * Realize, and how it is undone: the birth of a device as the guest sees it (L7), and the third
+ * step of its death (L6).
  *
  * R1. A device is shown, with all below it that is realized, in one transaction after its realize
- *     succeeded, if its parent is shown; else when its parent is. Decided under topology and tree lock,
- *     with REALIZED set before: of a parent and a child that finish at the same moment on two threads,
- *     the later one shows the child.
+ *     succeeded, if its parent is shown; else when its parent is. Decided under topology and tree
+ *     lock, with REALIZED set before: of a parent and a child that finish at the same moment on two
+ *     threads, the later one shows the child.
  * R2. A realize in progress is counted at the device like a callback that blocks, from a look at
- *     HIDDEN in the same read section: whoever disposes of the device or of something above it waits
- *     for it in the drain, and a realize that comes later is refused. So unrealize never meets one.
+ *     HIDDEN in the same read section: whoever disposes of the device or of something above it
+ *     waits for it in the drain, and a realize that comes later is refused. So unrealize never
+ *     meets one.
  * R3. Two realizes in progress, one below the other, are of the same thread: the one came from the
  *     other. Decided under the tree lock.
- * R4. Each completion of a level or of a whole device takes a number from machine->realizations. Undo
- *     goes down these numbers, whether it undoes a failed realize or a whole life.
+ * R4. Each completion of a level or of a whole device takes a number from machine->realizations.
+ *     Undo goes down these numbers: of a failed realize, those of its levels and of what was
+ *     realized below it in between; of a whole life, those of whole devices, the levels of each
+ *     derived first. A level whose realize was not called, as the derived one did not ask for it,
+ *     is not unrealized.
  * R5. Whoever sets `unrealizing` under the tree lock calls the device's unrealize; REALIZED goes
  *     when that has returned.
  */
+#include "base/alloc.h"
 #include "base/point.h"
 #include "device/device.h"
 
@@ -81,8 +86,10 @@ static enum fh_code realize_level(struct fh_device *device, const struct fh_clas
 		code = with->type->device->realize(device, level_state(device, with), err);
 	if (code != FH_OK)
 		return fh_error_set(err, code, "its realize failed with %s", fh_code_name(code));
-	device->done_level = level;
-	device->done_sequence = next_number(device->object.machine);
+	const uint64_t number = next_number(device->object.machine);
+
+	for (; level != (with ? with->parent : NULL); level = level->parent)
+		device->levels[level->depth] = number;
 	return FH_OK;
 }
 
@@ -96,14 +103,14 @@ enum fh_code fh_device_realize_base(struct fh_device *device, const struct fh_ty
 	return level->parent ? realize_level(device, level->parent, err) : FH_OK;
 }
 
-/* Derived first. Under no lock. */
-static void unrealize_levels(struct fh_device *device)
+/* Under no lock. */
+static void unrealize_level(struct fh_device *device, const struct fh_class *level)
 {
-	const struct fh_class *level = device->done_level;
-
-	for (device->done_level = NULL; level; level = level->parent)
-		if (level->type->device && level->type->device->unrealize)
-			level->type->device->unrealize(device, level_state(device, level));
+	if (device->levels[level->depth] == 0)
+		return;
+	device->levels[level->depth] = 0;
+	if (level->type->device && level->type->device->unrealize)
+		level->type->device->unrealize(device, level_state(device, level));
 }
 
 /* --- Unrealize ------------------------------------------------------------------------------ */
@@ -134,7 +141,8 @@ static void take_realized(struct fh_object *top, uint64_t since, struct fh_heap 
 	fh_lock_release(&m->tree_lock);
 }
 
-static void unrealize_since(struct fh_object *top, uint64_t since)
+/* All of take_realized(); of a realize that failed, they are left in @undone, pinned, in that order. */
+static void unrealize_since(struct fh_object *top, uint64_t since, struct fh_heap *undone)
 {
 	struct fh_machine *m = top->machine;
 	struct fh_heap heap = { 0 };
@@ -144,18 +152,22 @@ static void unrealize_since(struct fh_object *top, uint64_t since)
 	while ((node = fh_heap_pop(&heap))) {
 		struct fh_device *device = device_of_node(node);
 
-		unrealize_levels(device);
+		for (const struct fh_class *c = device->object.class; c; c = c->parent)
+			unrealize_level(device, c);
 		fh_lock_acquire(&m->tree_lock);
 		fh_object_clear_flags(&device->object, FH_OBJECT_REALIZED);
-		device->unrealizing = false;
+		device->unrealizing = undone;
 		fh_lock_release(&m->tree_lock);
-		fh_object_unhold(&device->object);
+		if (undone)
+			fh_heap_add(undone, node);
+		else
+			fh_object_unhold(&device->object);
 	}
 }
 
 void fh_device_unrealize_below(struct fh_object *top)
 {
-	unrealize_since(top, 0);
+	unrealize_since(top, 0, NULL);
 }
 
 /* --- Show (L7) ------------------------------------------------------------------------------ */
@@ -223,8 +235,10 @@ static enum fh_code realize_begin(struct fh_device *device, struct fh_error *err
 		code = fh_error_set(err, FH_EBUSY, "it is realized");
 	else if (overlaps_locked(device, t))
 		code = fh_error_set(err, FH_EBUSY, "it is being realized by another thread");
-	else
+	if (code == FH_OK) {
 		device->realizer = t;
+		device->exports_before = device->exports;
+	}
 	fh_lock_release(&m->tree_lock);
 	return code;
 }
@@ -293,20 +307,42 @@ static void realize_done(struct fh_device *device)
 	device_show(device);
 }
 
-/* L7: all that was done since @start, the last first; the guest has seen none of it. */
-static void realize_undo(struct fh_device *device, uint64_t start, unsigned exports)
+/* What the device is besides its children is as it was before its realize. */
+static void rollback_device(struct fh_device *device)
+{
+	struct fh_machine *m = device->object.machine;
+
+	fh_object_rollback_pins(&device->object);
+	fh_lock_acquire(&m->tree_lock);
+	device->exports = device->exports_before;
+	device->unrealizing = false;
+	fh_lock_release(&m->tree_lock);
+}
+
+/*
+ * L7: all that was done since @start, the last first; the guest has seen none of it. First what was
+ * realized is unrealized, while all that was made is there; then that goes.
+ */
+static void realize_undo(struct fh_device *device, uint64_t start, uint64_t mark)
 {
 	struct fh_object *object = &device->object;
 	struct fh_machine *m = object->machine;
+	struct fh_heap undone = { 0 };
+	struct fh_heap_node *node;
 
-	if (device->done_level) {
-		unrealize_since(object, device->done_sequence);
-		unrealize_levels(device);
+	for (const struct fh_class *c = object->class; c; c = c->parent)
+		if (device->levels[c->depth] != 0) {
+			unrealize_since(object, device->levels[c->depth], &undone);
+			unrealize_level(device, c);
+		}
+	unrealize_since(object, start, &undone);
+	fh_object_rollback(object, mark);
+	while ((node = fh_heap_pop(&undone))) {
+		rollback_device(device_of_node(node));
+		fh_object_unhold(&device_of_node(node)->object);
 	}
-	unrealize_since(object, start);
-	fh_object_rollback(object);
+	rollback_device(device);
 	fh_lock_acquire(&m->tree_lock);
-	device->exports = exports;
 	device->realizer = NULL;
 	fh_lock_release(&m->tree_lock);
 }
@@ -320,16 +356,18 @@ static enum fh_code realize_framed(struct fh_device *device, struct fh_error *er
 		return code;
 	const uint64_t start = atomic_load_explicit(&object->machine->realizations,
 						    memory_order_relaxed);
-	const unsigned exports = device->exports;
 
-	fh_object_mark(object);
+	if (!device->levels)
+		device->levels = fh_zalloc((object->class->depth + 1) * sizeof(*device->levels));
+	const uint64_t mark = fh_object_mark(object);
+
 	code = realize_level(device, object->class, err);
 	if (code == FH_OK)
 		code = realize_children(device, err);
 	if (code == FH_OK)
 		realize_done(device);
 	else
-		realize_undo(device, start, exports);
+		realize_undo(device, start, mark);
 	return code;
 }
 

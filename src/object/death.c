@@ -10,6 +10,9 @@
  * R3. Foreign code (unrealize, revocations, watches, dispose callbacks) runs outside of all locks.
  * R4. Who calls these functions holds a pin of the object.
  */
+#include <stdlib.h>
+
+#include "base/alloc.h"
 #include "base/rcu.h"
 #include "object/machine.h"
 
@@ -298,47 +301,77 @@ void fh_object_dispose(FH_ANY any)
 
 /* --- Failed births (L7) --------------------------------------------------------------------- */
 
-void fh_object_mark(struct fh_object *object)
+uint64_t fh_object_mark(struct fh_object *object)
 {
 	struct fh_machine *m = object->machine;
 
-	fh_lock_acquire(&m->tree_lock);
-	for (struct fh_object *o = fh_object_next_locked(object, object); o;
-	     o = fh_object_next_locked(o, object))
-		if (o->parent == object)
-			fh_object_set_flags(o, FH_OBJECT_KEPT);
-	fh_lock_release(&m->tree_lock);
+	fh_lock_acquire(&m->ledger_lock);
+	const uint64_t mark = m->orders;
+
+	fh_lock_release(&m->ledger_lock);
 	fh_holding_mark(object);
 	fh_concern_mark(object);
+	return mark;
 }
 
-/* The last child that was not there at the mark; pinned. */
-static struct fh_object *take_unkept(struct fh_object *parent)
-{
-	struct fh_machine *m = parent->machine;
-	struct fh_object *found;
+struct late {
+	struct fh_object **objects; /* each pinned */
+	size_t count, room;
+};
 
+static int compare_late(const void *a, const void *b)
+{
+	const struct fh_object *x = *(struct fh_object *const *)a;
+	const struct fh_object *y = *(struct fh_object *const *)b;
+
+	return x->order > y->order ? -1 : x->order < y->order;
+}
+
+/* What came below @top after the mark, the last first. False: nothing. */
+static bool take_late(struct fh_object *top, uint64_t mark, struct late *ret)
+{
+	struct fh_machine *m = top->machine;
+
+	ret->count = 0;
 	fh_lock_acquire(&m->tree_lock);
-	found = fh_object_last_child_locked(parent);
-	if (found && fh_object_has(found, FH_OBJECT_KEPT))
-		found = NULL;
-	if (found)
-		fh_object_hold(found);
+	for (struct fh_object *o = fh_object_next_locked(top, top); o;
+	     o = fh_object_next_locked(o, top)) {
+		if (o->order <= mark)
+			continue;
+		if (ret->count == ret->room) {
+			ret->room = ret->room ? ret->room * 2 : 16;
+			ret->objects =
+				fh_realloc(ret->objects, ret->room * sizeof(*ret->objects));
+		}
+		fh_object_hold(o);
+		ret->objects[ret->count++] = o;
+	}
+	if (ret->count > 0)
+		qsort(ret->objects, ret->count, sizeof(*ret->objects), compare_late);
 	fh_lock_release(&m->tree_lock);
-	return found;
+	return ret->count > 0;
 }
 
-void fh_object_rollback(struct fh_object *object)
+void fh_object_rollback(struct fh_object *object, uint64_t mark)
 {
-	struct fh_object *child;
+	struct late late = { 0 };
 
-	while ((child = take_unkept(object))) {
-		if (child->class->core->immediate)
-			fh_object_dispose(child);
-		else
-			dispose_unseen(child);
-		fh_object_unhold(child);
-	}
+	/* Again, as callbacks of what is disposed of may have made more. */
+	while (take_late(object, mark, &late))
+		for (size_t i = 0; i < late.count; i++) {
+			struct fh_object *o = late.objects[i];
+
+			if (o->class->core->immediate)
+				fh_object_dispose(o);
+			else if (!fh_object_has(o, FH_OBJECT_LEFT))
+				dispose_unseen(o);
+			fh_object_unhold(o);
+		}
+	fh_free(late.objects);
+}
+
+void fh_object_rollback_pins(struct fh_object *object)
+{
 	fh_holding_rollback(object);
 	fh_concern_rollback(object);
 }

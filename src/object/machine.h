@@ -51,6 +51,7 @@ struct fh_machine {
 	struct fh_lock ledger_lock; /* A */
 	struct fh_list objects;	    /* A */
 	uint64_t died;		    /* A: objects finalized */
+	uint64_t orders;	    /* A: the last fh_object.order */
 
 	struct fh_control control;
 	struct fh_gate drained; /* opened when an owner's `blocked` becomes 0 */

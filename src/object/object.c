@@ -29,6 +29,7 @@ static void ledger_add(struct fh_object *object)
 
 	fh_lock_acquire_as(&m->ledger_lock, t);
 	fh_list_add_last(&m->objects, &object->all);
+	object->order = ++m->orders;
 	fh_lock_release_as(&m->ledger_lock, t);
 }
 

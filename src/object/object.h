@@ -46,7 +46,6 @@ enum fh_object_flag {
 	FH_OBJECT_REALIZED = 1 << 9,  /* devices */
 	FH_OBJECT_BUILTIN = 1 << 10,  /* the machine's own: the ledger does not count it */
 	FH_OBJECT_DISPOSING = 1 << 12, /* whoever set it calls the dispose callbacks (L5) */
-	FH_OBJECT_KEPT = 1 << 11,     /* T: was there when its parent's realize began */
 	/* From this bit on: levels of the type whose init has succeeded, so that a failed birth undoes these. */
 	FH_OBJECT_LEVEL = 1 << 24,
 };
@@ -66,7 +65,13 @@ struct fh_object {
 	_Atomic(const char *) name;	/* NULL: none; set once, at birth or when it joins the tree */
 	char *name_storage;		/* if it joined the tree after birth; goes with the object */
 	char *last_path;		/* set once by leave, before LEFT */
-	struct fh_deferred deferred;	/* the reaper's; before that `next` is control's queue */
+	union {
+		struct fh_deferred deferred; /* the reaper's; before that, `next` is control's */
+		struct {
+			struct fh_deferred *queue_next; /* deferred.next */
+			uint64_t order; /* T: of births, or of when it joined its parent later */
+		};
+	};
 };
 
 /* --- The life word -------------------------------------------------------------------------- */
@@ -181,12 +186,13 @@ static inline struct fh_object *fh_object_of(FH_ANY any)
 /* --- Death (death.c) ------------------------------------------------------------------------ */
 
 /*
- * Undo a realize that failed half way: dispose of every child of @object that was created after
- * fh_object_mark(), in reverse and without a drain, since none of it was ever shown; then end the pins
- * and watches in its name that were made since.
+ * Undo a realize that failed half way. fh_object_rollback() disposes of everything below @object
+ * that was made or put there after the mark, in reverse and without a drain, since none of it was
+ * ever shown. fh_object_rollback_pins() ends the pins and watches in its name that were made since.
  */
-void fh_object_mark(struct fh_object *object);
-void fh_object_rollback(struct fh_object *object);
+uint64_t fh_object_mark(struct fh_object *object);
+void fh_object_rollback(struct fh_object *object, uint64_t mark);
+void fh_object_rollback_pins(struct fh_object *object);
 /* The end of an object whose birth failed; takes the creator's ref. */
 void fh_object_abort_birth(struct fh_object *object);
 /* The last ref went; its pin passes over. */

@@ -174,6 +174,16 @@ static void link_locked(struct fh_object *parent, const char *name, struct fh_ob
 	atomic_fetch_add_explicit(&child->life, FH_LIFE_REF, memory_order_relaxed);
 }
 
+/* As if it was born here (fh_object_rollback()). Tree lock held. */
+static void renew_order_locked(struct fh_object *object)
+{
+	struct fh_machine *m = object->machine;
+
+	fh_lock_acquire(&m->ledger_lock);
+	object->order = ++m->orders;
+	fh_lock_release(&m->ledger_lock);
+}
+
 /* What the parent is, the subtree that joins becomes (R4). In a transaction. */
 static void inherit_shown_locked(struct fh_object *parent, struct fh_object *top)
 {
@@ -209,6 +219,8 @@ enum fh_code fh_object_link(struct fh_object *parent, const char *name, struct f
 	if (code == FH_OK) {
 		fh_object_set_flags(child, FH_OBJECT_FINDABLE);
 		link_locked(parent, name, child);
+		if (born)
+			renew_order_locked(child);
 		inherit_shown_locked(parent, child);
 	}
 	fh_lock_release(&m->tree_lock);
