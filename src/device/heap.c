@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The pairing heap of heap.h. A node is greater than or equal to its parent (R1); the children of one
- * node are in no order.
+ * The pairing heap of heap.h. A node is greater than or equal to its parent (R1); the children of
+ * one node are in no order.
  */
 #include "device/heap.h"
 

@@ -2,11 +2,12 @@
 /*
  * An operation in flight, which may outlive its device (L4): a holder of its own. It stands outside
  * the tree, so that the device's dispose does not end its pins; it pins the device, so that its
- * completion finds the device's memory; and its end, which comes with its completion, releases both.
+ * completion finds the device's memory; and its end, which comes with its completion, releases
+ * both.
  *
  * R1. The maker's ref is the only one that the library gives out: fh_io_complete() takes it back.
- * R2. The device is pinned from birth to finalize (L1). That it is an operation of some kind, which is
- *     what the ledger is to say, is one more pin, in the operation's name, until it is complete.
+ * R2. The device is pinned from birth to finalize (L1). That it is an operation of some kind, which
+ *     is what the ledger is to say, is one more pin, in the operation's name, until it is complete.
  */
 #include "device/device.h"
 

@@ -136,7 +136,8 @@ static enum fh_code irq_construct(struct fh_object *object, void *arg, struct fh
 struct fh_irq *fh_irq_new(struct fh_device *device, const char *name)
 {
 	struct irq_arg made = { .device = device };
-	struct fh_object *object = fh_device_new_part(device, name, &irq_type, irq_construct, &made);
+	struct fh_object *object =
+		fh_device_new_part(device, name, &irq_type, irq_construct, &made);
 
 	/* Of a device that is shown already nobody will be told that it is. */
 	if (object && fh_object_is_shown(object))
@@ -175,6 +176,7 @@ void fh_irq_set(struct fh_irq *output, bool level)
 	if (((now & OUT_HIGH) != 0) == level || (now & OUT_DEAD))
 		return;
 	fh_rcu_read_begin(t);
+	FH_POINT("irq.before-set");
 	/* seq_cst: R3. */
 	if (level)
 		atomic_fetch_or_explicit(&output->level, OUT_HIGH, memory_order_seq_cst);

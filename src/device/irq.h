@@ -1,26 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interrupt lines: outputs drive inputs through wires. wire.c is what lies between the two, irq.c the
- * lines themselves.
+ * Interrupt lines: outputs drive inputs through wires. wire.c is what lies between the two, irq.c
+ * the lines themselves.
  *
- * R1. Wires come and go under the machine's line lock. Who drives an output takes no lock: in a read section it
- *     walks the output's array of wires, which is replaced when it grows; arrays and wires are freed
- *     after a grace period. Wires count nothing (L2): an input is finalized a grace period after it was taken
- *     off its last wire.
- * R2. A wire knows whether it holds its input high (WIRE_HIGH). It is brought to what its output drives by
- *     exchanges on that one word, each followed by a look at the output again: of two threads that do so at
- *     once, the later one in the order of exchanges has seen what the other one saw, so that the last one to
- *     change the output decides. WIRE_GONE is final.
- * R3. A connection stores the wire and then looks at the output's level; a change stores the level and then
- *     looks at the wires. All four are seq_cst: one of the two sees the other.
- * R4. An input's pending word counts the wires that hold it high, and pulses that are not told yet. Who finds it
- *     not busy tells, until there is nothing to tell; others leave after changing the word. No lock is
- *     held while foreign code runs, and an input is never told on two threads at once.
- * R5. A pulse is counted unless the input is held high by a wire at that moment: a line that is high has no edge.
- *     Each that is counted is told as one rise and one fall.
- * R6. Nothing goes out before the output's device is shown (L7), or is told before the input's is; both are made up for then.
- *     From hide on nothing is told to an input of the subtree, as its own shown bit is looked at in the section
- *     before each call (L6). An output stays as it is until its detach, which lowers it.
+ * R1. Wires come and go under the machine's line lock. Who drives an output takes no lock: in a
+ *     read section it walks the output's array of wires, which is replaced when it grows; arrays
+ *     and wires are freed after a grace period. Wires count nothing (L2): an input is finalized a
+ *     grace period after it was taken off its last wire.
+ * R2. A wire knows whether it holds its input high (WIRE_HIGH). It is brought to what its output
+ *     drives by exchanges on that one word, each followed by a look at the output again: of two
+ *     threads that do so at once, the later one in the order of exchanges has seen what the other
+ *     one saw, so that the last one to change the output decides. WIRE_GONE is final.
+ * R3. A connection stores the wire and then looks at the output's level; a change stores the level
+ *     and then looks at the wires. All four are seq_cst: one of the two sees the other.
+ * R4. An input's pending word counts the wires that hold it high, and pulses that are not told yet.
+ *     Who finds it not busy tells, until there is nothing to tell; others leave after changing the
+ *     word. No lock is held while foreign code runs, and an input is never told on two threads at
+ *     once.
+ * R5. A pulse is counted unless the input is held high by a wire at that moment: a line that is
+ *     high has no edge. Each that is counted is told as one rise and one fall.
+ * R6. Nothing goes out before the output's device is shown (L7), or is told before the input's is;
+ *     both are made up for then. From hide on nothing is told to an input of the subtree, as its
+ *     own shown bit is looked at in the section before each call (L6). An output stays as it is
+ *     until its detach, which lowers it.
  * R7. A sink is a leaf: while it runs its thread counts as holding FH_HELD_LISTENER.
  */
 #ifndef DEVICE_IRQ_H

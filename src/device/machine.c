@@ -2,10 +2,10 @@
 /*
  * The life of a machine, and its poll.
  *
- * R1. One thread at a time polls. Who comes meanwhile is turned away, and the poller asks for another
- *     poll on its way out, so that nothing that was queued in between is forgotten.
- * R2. The machine's own objects, the space "memory" and its root, are children of the root like
- *     any other, first created and so last disposed of; the ledger leaves them out.
+ * R1. One thread at a time polls. Who comes meanwhile is turned away, and the poller asks for
+ *     another poll on its way out, so that nothing that was queued in between is forgotten.
+ * R2. The machine's own objects, the space "memory" and its root, are children of the root like any
+ *     other, first created and so last disposed of; the ledger leaves them out.
  */
 #include <limits.h>
 #include <stdio.h>

@@ -3,11 +3,12 @@
  * Timers and bottom halves: callbacks of a device on the thread that polls the machine.
  *
  * R1. All of `where` and what goes with it is guarded by fh_devices.lock (E), a leaf.
- * R2. One that is armed or scheduled before its device is shown is parked until it is shown, and one
- *     whose device is hidden, or which has been detached, is never queued again.
- * R3. A poll first moves what is due to a list of its own, so that what a callback arms or schedules
- *     is for the next one. Until the callback begins, inside the domain, it can still be cancelled, armed anew or
- *     disposed of: who does so in a callback of the same device knows that it will not run.
+ * R2. One that is armed or scheduled before its device is shown is parked until it is shown, and
+ *     one whose device is hidden, or which has been detached, is never queued again.
+ * R3. A poll first moves what is due to a list of its own, so that what a callback arms or
+ *     schedules is for the next one. Until the callback begins, inside the domain, it can still be
+ *     cancelled, armed anew or disposed of: who does so in a callback of the same device knows that
+ *     it will not run.
  * R4. While it is on its way to its callback it is pinned: it may be disposed of in there.
  */
 #include <time.h>

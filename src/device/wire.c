@@ -39,9 +39,6 @@ static void input_tell(struct fh_irq *input, struct fh_thread *t, bool level)
 	/* Acquire: pairs with the release in fh_irq_intercept(). */
 	const struct fh_sink *sink = atomic_load_explicit(&input->sink, memory_order_acquire);
 
-	/* L6: before each call; it may have been disposed of in the last one. */
-	if (!fh_object_is_shown(&input->object))
-		return;
 	input->told = level;
 	if (!sink->changed)
 		return;
@@ -50,7 +47,10 @@ static void input_tell(struct fh_irq *input, struct fh_thread *t, bool level)
 	fh_thread_unhold(t, FH_HELD_LISTENER);
 }
 
-/* One step of telling what `pending` says. False: there is nothing to tell. */
+/*
+ * One step of telling what `pending` says. False: there is nothing to tell. The look at the shown bit
+ * lies in the section of the calls (L6).
+ */
 static bool input_step(struct fh_irq *input, struct fh_thread *t, uint64_t pending)
 {
 	const bool level = wires_high(pending) > 0;
@@ -78,7 +78,7 @@ static void input_deliver(struct fh_irq *input)
 	struct fh_thread *t = fh_thread_self();
 
 	for (;;) {
-		/* Acquire: pairs with the releases in input_change(); what was done before is seen. */
+		/* Acquire: pairs with the releases in input_change(); what came before is seen. */
 		uint64_t pending = atomic_fetch_and_explicit(&input->pending, ~PENDING_AGAIN,
 							     memory_order_acquire) &
 				   ~PENDING_AGAIN;
@@ -86,7 +86,7 @@ static void input_deliver(struct fh_irq *input)
 		if (input_step(input, t, pending))
 			continue;
 		FH_POINT("irq.before-leave");
-		/* Release: hands `told` to the next who is busy. Fails if there is something new. */
+		/* Release: hands `told` to the next who is busy. Fails if something is new. */
 		if (atomic_compare_exchange_strong_explicit(&input->pending, &pending,
 							    pending & ~PENDING_BUSY,
 							    memory_order_release,
