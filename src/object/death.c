@@ -22,9 +22,15 @@ static void hide(struct fh_object *top)
 {
 	struct fh_machine *m = top->machine;
 
-	if (fh_object_has(top, FH_OBJECT_HIDDEN))
-		return;
 	m->ops->edit_begin(m);
+	/*
+	 * Looked at in the transaction: who hides something above holds the topology lock until that
+	 * is published, and a drain that began earlier would wait for the wrong grace period.
+	 */
+	if (fh_object_has(top, FH_OBJECT_HIDDEN)) {
+		m->ops->edit_commit(m);
+		return;
+	}
 	fh_lock_acquire(&m->tree_lock);
 	for (struct fh_object *o = top; o; o = fh_object_next_locked(o, top)) {
 		fh_object_set_flags(o, FH_OBJECT_HIDDEN);
