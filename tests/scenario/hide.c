@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Two hides of one subtree at the same moment (L6): whoever comes second goes on to its drain
+ * only when what the first one hid is published.
+ */
+#include "support/probe.h"
+
+#include "base/point.h"
+
+#define PARENT UINT64_C(0x10000000)
+#define CHILD UINT64_C(0x20000000)
+
+static void unplug(void *device)
+{
+	fh_device_unplug(device);
+}
+
+/*
+ * The parent's hide has set its flags and not published yet, so that the guest still reaches the
+ * child; then the child's unplug begins.
+ */
+static void child_is_not_drained_before_its_parents_hide_is_published(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct probe_hooks hooks[2] = { 0 };
+	struct fh_device *parent = probe_plug(m, "parent", &hooks[0], PARENT);
+	struct fh_device *child = probe_plug(parent, "child", &hooks[1], CHILD);
+	struct worker worker[2];
+
+	(void)unused;
+	fh_object_ref(child);
+	fh_point_arm("commit.publish");
+	worker_start(&worker[0], unplug, parent);
+	assert_true(fh_point_wait("commit.publish"));
+	worker_start(&worker[1], unplug, child);
+	assert_false(worker_done_within(&worker[1], 50));
+	assert_int_equal(hooks[1].unrealized, 0);
+	load32(m, CHILD, FH_TX_OK);
+	fh_point_release("commit.publish");
+	worker_join(&worker[0]);
+	worker_join(&worker[1]);
+	load32(m, CHILD, FH_TX_DECODE_ERROR);
+	fh_object_unref(child);
+	machine_check_alive(m, 0);
+	assert_int_equal(hooks[1].unrealized, 1);
+	assert_int_equal(hooks[1].reads, 1);
+	machine_end(m);
+}
+
+static int release_points(void **state)
+{
+	(void)state;
+	fh_point_release_all();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(
+			child_is_not_drained_before_its_parents_hide_is_published, release_points),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
