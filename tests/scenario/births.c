@@ -1,0 +1,635 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Births that fail early or go odd ways (L5, L7): init that fails at any level, realize below what
+ * is not shown, and trees of devices that are realized in any order: what is undone goes in the
+ * exact reverse.
+ */
+#include "support/probe.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/point.h"
+#include "support/text.h"
+
+#define BASE UINT64_C(0x10000000)
+
+static const struct fh_type plain_type = { .name = "plain" };
+
+static char trace[4096];
+
+static void note(const char *what, const char *level)
+{
+	const size_t used = strlen(trace);
+
+	snprintf(trace + used, sizeof(trace) - used, "%s%s%s", used ? " " : "", what, level);
+}
+
+static void assert_trace(const char *wanted)
+{
+	assert_string_equal(trace, wanted);
+	trace[0] = '\0';
+}
+
+static struct fh_region *memory_root(struct fh_machine *m)
+{
+	return fh_space_root(fh_machine_memory(m));
+}
+
+/* --- Init that fails at a level ------------------------------------------------------------- */
+
+static int failing; /* the level whose init fails; 0: none */
+static struct fh_object *other; /* to which inits attach things */
+
+static void told(struct fh_object *target, void *state)
+{
+	(void)target;
+	(void)state;
+	fail_msg("a watch of an object that was never born was told");
+}
+
+/* Leaves things behind for the core to undo. */
+static enum fh_code init(struct fh_object *object, int level, struct fh_error *err)
+{
+	struct fh_machine *m = fh_object_get_machine(object);
+	struct fh_region *region = fh_region_new_container(object, NULL, 0x1000);
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d", level);
+	note("+", name);
+	CHECK(fh_region_add(memory_root(m), region, BASE * (uint64_t)level, 0) == FH_OK);
+	CHECK(fh_object_new_child(object, name, &plain_type, NULL));
+	CHECK(fh_object_pin(other, object, "test"));
+	CHECK(fh_object_watch(other, object, told, NULL));
+	if (level == failing)
+		return fh_error_set(err, FH_EIO, "no luck at level %d", level);
+	return FH_OK;
+}
+
+#define LEVEL(n)                                                                                   \
+	static enum fh_code init_##n(struct fh_object *object, void *state, struct fh_error *err)  \
+	{                                                                                          \
+		*(int *)state = (n);                                                               \
+		return init(object, (n), err);                                                     \
+	}                                                                                          \
+	static void dispose_##n(struct fh_object *object, void *state)                             \
+	{                                                                                          \
+		(void)object;                                                                      \
+		CHECK(*(int *)state == (n));                                                       \
+		note("d", #n);                                                                     \
+	}                                                                                          \
+	static void finalize_##n(struct fh_object *object, void *state)                            \
+	{                                                                                          \
+		(void)object;                                                                      \
+		CHECK(*(int *)state == (n));                                                       \
+		note("f", #n);                                                                     \
+	}
+LEVEL(1)
+LEVEL(2)
+LEVEL(3)
+
+#define LEVEL_TYPE(kind, n, above)                                                                 \
+	static const struct fh_type kind##_##n = {                                                 \
+		.name = #kind "-" #n,                                                              \
+		.parent = (above),                                                                 \
+		.state_size = sizeof(int),                                                         \
+		.init = init_##n,                                                                  \
+		.dispose = dispose_##n,                                                            \
+		.finalize = finalize_##n,                                                          \
+	}
+LEVEL_TYPE(thing, 1, &fh_object_type);
+LEVEL_TYPE(thing, 2, &thing_1);
+LEVEL_TYPE(thing, 3, &thing_2);
+LEVEL_TYPE(device, 1, &fh_device_type);
+LEVEL_TYPE(device, 2, &device_1);
+LEVEL_TYPE(device, 3, &device_2);
+
+/* A level whose init failed is not disposed of; the earlier ones are, derived first (L5). */
+static const char *const traces[] = {
+	"+1 +2 +3 d3 d2 d1 f3 f2 f1",
+	"+1",
+	"+1 +2 d1 f1",
+	"+1 +2 +3 d2 d1 f2 f1",
+};
+
+static struct fh_object *give_birth(struct fh_machine *m, int way, struct fh_error *err)
+{
+	switch (way) {
+	case 0:
+		return fh_object_new(m, &thing_3, err);
+	case 1:
+		return fh_object_new_child(m, "x", &thing_3, err);
+	case 2:
+		return (struct fh_object *)fh_device_new(m, &device_3, "x", NULL, err);
+	default:
+		return (struct fh_object *)fh_device_plug(m, &device_3, "x", NULL, err);
+	}
+}
+
+static void die(struct fh_object *object, int way)
+{
+	if (way == 0)
+		fh_object_unref(object);
+	else
+		fh_object_dispose(object);
+}
+
+static void init_that_fails_leaves_nothing(void **unused)
+{
+	(void)unused;
+	for (int way = 0; way < 4; way++) {
+		struct fh_machine *m = machine_begin();
+
+		other = fh_object_new_child(m, "other", &plain_type, NULL);
+		char *before = explain_text(other);
+
+		for (failing = 3; failing >= 0; failing--) {
+			struct fh_error err = FH_ERROR_INIT;
+			struct fh_object *object = give_birth(m, way, &err);
+			char wanted[64];
+
+			assert_int_equal(object == NULL, failing != 0);
+			if (object)
+				die(object, way);
+			machine_check_alive(m, 1);
+			assert_trace(traces[failing]);
+			if (failing == 0)
+				break;
+			assert_int_equal(err.code, FH_EIO);
+			snprintf(wanted, sizeof(wanted), "%s-%d: no luck at level %d",
+				 way < 2 ? "thing" : "device", failing, failing);
+			assert_text_has(err.message, wanted);
+			assert_null(fh_object_find(m, "/x"));
+			char *after = explain_text(other);
+
+			assert_string_equal(before, after);
+			free(after);
+		}
+		free(before);
+		fh_object_dispose(other);
+		machine_end(m);
+	}
+}
+
+/* --- Levels of realize ---------------------------------------------------------------------- */
+
+static enum fh_code base_realize(struct fh_device *device, void *state, struct fh_error *err)
+{
+	(void)device;
+	(void)state;
+	(void)err;
+	note("+", "base");
+	return FH_OK;
+}
+
+static void base_unrealize(struct fh_device *device, void *state)
+{
+	(void)device;
+	(void)state;
+	note("-", "base");
+}
+
+static enum fh_code aloof_realize(struct fh_device *device, void *state, struct fh_error *err)
+{
+	(void)device;
+	(void)state;
+	(void)err;
+	note("+", "aloof");
+	return FH_OK;
+}
+
+static void aloof_unrealize(struct fh_device *device, void *state)
+{
+	(void)device;
+	(void)state;
+	note("-", "aloof");
+}
+
+static const struct fh_device_ops base_ops = {
+	.realize = base_realize,
+	.unrealize = base_unrealize,
+};
+static const struct fh_device_ops aloof_ops = {
+	.realize = aloof_realize,
+	.unrealize = aloof_unrealize,
+};
+static const struct fh_device_ops undoing_ops = { .unrealize = aloof_unrealize };
+static const struct fh_type base_type = {
+	.name = "base",
+	.parent = &fh_device_type,
+	.device = &base_ops,
+};
+static const struct fh_type aloof_type = {
+	.name = "aloof",
+	.parent = &base_type,
+	.device = &aloof_ops,
+};
+static const struct fh_type undoing_type = {
+	.name = "undoing",
+	.parent = &base_type,
+	.device = &undoing_ops,
+};
+
+static void level_whose_realize_was_not_called_is_not_unrealized(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+
+	(void)unused;
+	fh_device_unplug(fh_device_plug(m, &aloof_type, "x", NULL, NULL));
+	assert_trace("+aloof -aloof");
+	/* One that inherits its realize is realized with it. */
+	fh_device_unplug(fh_device_plug(m, &undoing_type, "x", NULL, NULL));
+	assert_trace("+base -aloof -base");
+	machine_check_alive(m, 0);
+	machine_end(m);
+}
+
+/* --- Below what is not shown ---------------------------------------------------------------- */
+
+static enum fh_code map_by_name(struct probe *probe, struct fh_error *err)
+{
+	struct fh_machine *m = fh_object_get_machine(probe->device);
+	const uint64_t page = strtoull(fh_object_name(probe->device), NULL, 10);
+
+	(void)err;
+	return fh_region_add(memory_root(m), probe->regs, BASE + page * PROBE_SIZE, 0);
+}
+
+static void assert_seen(struct fh_machine *m, unsigned pages, bool seen)
+{
+	for (unsigned page = 0; page < pages; page++)
+		load32(m, BASE + page * PROBE_SIZE, seen ? FH_TX_OK : FH_TX_DECODE_ERROR);
+}
+
+static void device_below_one_that_is_not_shown_is_shown_with_it(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct probe_hooks hooks[3] = {
+		{ .realize = map_by_name }, { .realize = map_by_name }, { .realize = map_by_name },
+	};
+	struct fh_device *device[3];
+
+	(void)unused;
+	device[0] = probe_new(m, "0", &hooks[0]);
+	struct fh_object *bus = fh_object_new_child(device[0], "bus", &plain_type, NULL);
+
+	device[1] = probe_new(bus, "1", &hooks[1]);
+	device[2] = probe_new(device[1], "2", &hooks[2]);
+	assert_int_equal(fh_device_realize(device[2], NULL), FH_OK);
+	assert_seen(m, 3, false);
+	assert_int_equal(fh_device_realize(device[1], NULL), FH_OK);
+	assert_seen(m, 3, false);
+	assert_int_equal(fh_device_realize(device[0], NULL), FH_OK);
+	assert_seen(m, 3, true);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(hooks[i].realized, 1);
+	/* And what is born below what is shown, is shown by its own realize. */
+	struct probe_hooks late_hooks = { .realize = map_by_name };
+	struct fh_device *late = probe_new(bus, "3", &late_hooks);
+
+	load32(m, BASE + 3 * PROBE_SIZE, FH_TX_DECODE_ERROR);
+	assert_int_equal(fh_device_realize(late, NULL), FH_OK);
+	assert_seen(m, 4, true);
+	fh_device_unplug(device[0]);
+	assert_seen(m, 4, false);
+	machine_check_alive(m, 0);
+	machine_end(m);
+}
+
+static void device_below_one_that_is_never_realized_dies_unseen(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct probe_hooks parent_hooks = { 0 }, hooks = { .realize = map_by_name };
+	struct fh_device *parent = probe_new(m, "parent", &parent_hooks);
+
+	(void)unused;
+	assert_int_equal(fh_device_realize(probe_new(parent, "0", &hooks), NULL), FH_OK);
+	assert_seen(m, 1, false);
+	fh_device_unplug(parent);
+	machine_check_alive(m, 0);
+	assert_int_equal(parent_hooks.unrealized, 0);
+	assert_int_equal(hooks.unrealized, 1);
+	assert_int_equal(hooks.finalized, 1);
+	machine_end(m);
+}
+
+struct job {
+	struct fh_device *device;
+	enum fh_code code;
+};
+
+static void run_unplug(void *arg)
+{
+	fh_device_unplug(((struct job *)arg)->device);
+}
+
+static void run_realize(void *arg)
+{
+	struct job *job = arg;
+
+	job->code = fh_device_realize(job->device, NULL);
+}
+
+/* The unplug of the parent stops at @point, by when the parent is hidden. */
+static void realize_below_the_hidden(const char *point)
+{
+	struct fh_machine *m = machine_begin();
+	struct probe_hooks parent_hooks = { 0 };
+	struct probe_hooks old_hooks = { .realize = map_by_name };
+	struct probe_hooks new_hooks = { .realize = map_by_name };
+	struct fh_device *parent = probe_plug(m, "parent", &parent_hooks, 0x1000);
+	struct fh_device *old = fh_object_ref(probe_new(parent, "0", &old_hooks));
+	struct job unplug = { .device = parent }, realize = { .device = old };
+	struct worker unplugger, realizer;
+
+	fh_point_arm(point);
+	worker_start(&unplugger, run_unplug, &unplug);
+	assert_true(fh_point_wait(point));
+	worker_start(&realizer, run_realize, &realize);
+	worker_join(&realizer);
+	assert_int_equal(realize.code, FH_EDEAD);
+	struct fh_device *born = probe_new(parent, "1", &new_hooks);
+
+	fh_object_ref(born);
+	assert_int_equal(fh_device_realize(born, NULL), FH_EDEAD);
+	assert_null(fh_device_plug(parent, &probe_type, "2", NULL, NULL));
+	assert_seen(m, 3, false);
+	fh_point_release(point);
+	worker_join(&unplugger);
+	assert_int_equal(fh_device_realize(born, NULL), FH_EDEAD);
+	assert_int_equal(old_hooks.realized + new_hooks.realized, 0);
+	assert_int_equal(old_hooks.unrealized + new_hooks.unrealized, 0);
+	assert_int_equal(old_hooks.disposed, 1);
+	assert_int_equal(new_hooks.disposed, 1);
+	fh_object_unref(old);
+	fh_object_unref(born);
+	machine_check_alive(m, 0);
+	machine_end(m);
+}
+
+static void realize_below_what_is_hidden_is_refused(void **unused)
+{
+	static const char *const points[] = {
+		"dispose.hidden", "drain.synchronize", "drain.done", "dispose.before-detach",
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++)
+		realize_below_the_hidden(points[i]);
+}
+
+/* --- Trees in odd orders -------------------------------------------------------------------- */
+
+/*
+ * A forest of devices, each of which realizes some of those below it in its own realize, and may
+ * fail. The model says what is to happen: `done` is what is realized, in order of completion. A
+ * device is put there when its own realize is done, and is the last again when all below it is.
+ */
+enum { NODES = 12, ROUNDS = 400, OPS = 10 };
+
+struct node {
+	struct fh_device *device; /* NULL: disposed of */
+	int parent;		  /* -1: none */
+	int inner[2];		  /* below it, to be realized in its realize; -1: none */
+	bool fails;
+};
+
+static struct node nodes[NODES];
+static int done[NODES];
+static int done_count;
+static char expected[sizeof(trace)];
+static unsigned seed;
+
+static int below(int limit)
+{
+	seed = seed * 1103515245 + 12345;
+	return (int)(seed >> 16 & 0x7fff) % limit;
+}
+
+static bool is_below(int node, int top)
+{
+	while (node >= 0 && node != top)
+		node = nodes[node].parent;
+	return node == top;
+}
+
+static void expect(char what, int node)
+{
+	const size_t used = strlen(expected);
+
+	snprintf(expected + used, sizeof(expected) - used, "%s%c%d", used ? " " : "", what, node);
+}
+
+static int done_find(int node)
+{
+	int at = 0;
+
+	while (at < done_count && done[at] != node)
+		at++;
+	return at;
+}
+
+static bool is_done(int node)
+{
+	return done_find(node) < done_count;
+}
+
+static void done_remove(int at)
+{
+	done_count--;
+	memmove(&done[at], &done[at + 1], (size_t)(done_count - at) * sizeof(done[0]));
+}
+
+/* What is below @top goes, the last first, down to the entry @stop. */
+static void model_undo(int top, int stop)
+{
+	for (int at = done_count - 1; at >= stop; at--)
+		if (is_below(done[at], top)) {
+			expect('-', done[at]);
+			done_remove(at);
+		}
+}
+
+static bool model_realize(int node);
+
+static bool model_parts(int node)
+{
+	for (int i = 0; i < 2; i++) {
+		const int inner = nodes[node].inner[i];
+
+		if (inner >= 0 && nodes[inner].device && !is_done(inner) && !model_realize(inner))
+			return false;
+	}
+	if (nodes[node].fails)
+		return false;
+	expect('+', node);
+	done[done_count++] = node;
+	return true;
+}
+
+/* In preorder: those made first come first. */
+static bool model_children(int node)
+{
+	for (int child = node + 1; child < NODES; child++)
+		if (nodes[child].parent == node && nodes[child].device) {
+			if (!is_done(child) && !model_realize(child))
+				return false;
+			if (!model_children(child))
+				return false;
+		}
+	return true;
+}
+
+static bool model_realize(int node)
+{
+	const int start = done_count;
+
+	if (!model_parts(node) || !model_children(node)) {
+		model_undo(node, start);
+		return false;
+	}
+	done_remove(done_find(node));
+	done[done_count++] = node;
+	return true;
+}
+
+static int index_of(struct fh_device *device)
+{
+	return atoi(fh_object_name(device));
+}
+
+static enum fh_code node_realize(struct fh_device *device, void *state, struct fh_error *err)
+{
+	const struct node *node = &nodes[index_of(device)];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct fh_device *inner =
+			node->inner[i] >= 0 ? nodes[node->inner[i]].device : NULL;
+
+		if (inner && !fh_device_is_realized(inner) &&
+		    fh_device_realize(inner, err) != FH_OK)
+			return FH_EIO;
+	}
+	if (node->fails)
+		return FH_EIO;
+	note("+", fh_object_name(device));
+	return FH_OK;
+}
+
+static void node_unrealize(struct fh_device *device, void *state)
+{
+	(void)state;
+	note("-", fh_object_name(device));
+}
+
+static const struct fh_device_ops node_ops = {
+	.realize = node_realize,
+	.unrealize = node_unrealize,
+};
+static const struct fh_type node_type = {
+	.name = "node",
+	.parent = &fh_device_type,
+	.device = &node_ops,
+};
+
+static void plant(struct fh_machine *m)
+{
+	memset(nodes, 0, sizeof(nodes));
+	done_count = 0;
+	for (int i = 0; i < NODES; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "%d", i);
+		nodes[i].parent = below(4) && i > 0 ? below(i) : -1;
+		if (nodes[i].parent >= 0)
+			nodes[i].device = fh_device_new(nodes[nodes[i].parent].device, &node_type,
+							name, NULL, NULL);
+		else
+			nodes[i].device = fh_device_new(m, &node_type, name, NULL, NULL);
+		assert_non_null(nodes[i].device);
+	}
+	for (int i = 0; i < NODES; i++)
+		for (int k = 0; k < 2; k++) {
+			const int inner = below(NODES);
+
+			nodes[i].inner[k] = inner != i && is_below(inner, i) ? inner : -1;
+		}
+}
+
+static void realize_one(int node)
+{
+	for (int i = 0; i < NODES; i++)
+		nodes[i].fails = below(8) == 0;
+	const bool was_done = is_done(node);
+	const bool ok = !was_done && model_realize(node);
+
+	assert_int_equal(fh_device_realize(nodes[node].device, NULL) == FH_OK, ok);
+	if (!was_done)
+		assert_int_equal(is_done(node), ok);
+}
+
+static void dispose_one(int node)
+{
+	model_undo(node, 0);
+	fh_device_unplug(nodes[node].device);
+	for (int i = 0; i < NODES; i++)
+		if (is_below(i, node))
+			nodes[i].device = NULL;
+}
+
+static void odd_orders_are_undone_in_the_exact_reverse(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+
+	(void)unused;
+	for (int round = 0; round < ROUNDS; round++) {
+		seed = (unsigned)round * 2654435761u + 1;
+		plant(m);
+		for (int op = 0; op < OPS; op++) {
+			const int node = below(NODES);
+
+			if (!nodes[node].device)
+				continue;
+			trace[0] = expected[0] = '\0';
+			if (below(5) == 0)
+				dispose_one(node);
+			else
+				realize_one(node);
+			assert_string_equal(trace, expected);
+		}
+		trace[0] = expected[0] = '\0';
+		for (int i = 0; i < NODES; i++)
+			if (nodes[i].device)
+				dispose_one(i);
+		assert_string_equal(trace, expected);
+		assert_int_equal(done_count, 0);
+	}
+	trace[0] = '\0';
+	machine_check_alive(m, 0);
+	machine_end(m);
+}
+
+static int reset(void **unused)
+{
+	(void)unused;
+	fh_point_release_all();
+	trace[0] = '\0';
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(init_that_fails_leaves_nothing, reset),
+		cmocka_unit_test_teardown(level_whose_realize_was_not_called_is_not_unrealized,
+					  reset),
+		cmocka_unit_test(device_below_one_that_is_not_shown_is_shown_with_it),
+		cmocka_unit_test(device_below_one_that_is_never_realized_dies_unseen),
+		cmocka_unit_test_teardown(realize_below_what_is_hidden_is_refused, reset),
+		cmocka_unit_test_teardown(odd_orders_are_undone_in_the_exact_reverse, reset),
+	};
+
+	return cmocka_run_group_tests_name("scenario/births", tests, NULL, NULL);
+}
