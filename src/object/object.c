@@ -145,7 +145,7 @@ static enum fh_code init_levels(struct fh_object *object, const struct fh_class 
 			class->type->init(object, (char *)object + class->state_offset, err);
 
 		if (code != FH_OK)
-			return fh_error_prefix(err, "%s", class->type->name), code;
+			return fh_error_prefix(err, "%s: ", class->type->name), code;
 	}
 	if (fh_object_is_alone(object, FH_LIFE_REF | FH_LIFE_PIN))
 		atomic_store_explicit(
