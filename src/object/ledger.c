@@ -85,6 +85,15 @@ static void print_name(struct fh_object *object, FILE *out)
 	fh_free(path);
 }
 
+static bool has_parent(struct fh_object *object)
+{
+	fh_lock_acquire(&object->machine->tree_lock);
+	const bool has = object->parent;
+
+	fh_lock_release(&object->machine->tree_lock);
+	return has;
+}
+
 /* What is known of who keeps @object; @view_pins are accounted for already. Ledger lock held. */
 static void explain_locked(struct fh_object *object, const struct graph *graph, uint32_t view_pins,
 			   FILE *out)
@@ -95,7 +104,7 @@ static void explain_locked(struct fh_object *object, const struct graph *graph, 
 
 	if (refs > 0 && pins > 0)
 		pins--; /* all refs together */
-	if (object->parent) {
+	if (refs > 0 && has_parent(object)) {
 		fprintf(out, "    ref: its parent\n");
 		refs--;
 	}
