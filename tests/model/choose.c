@@ -289,8 +289,9 @@ static void fill_region_edit(const struct chooser *c, struct op *op)
 	default: op->flag = !region->rom_mode; break;
 	}
 	op->flag ^= rng_chance(c->rng, 5);
-	op->priority = rng_chance(c->rng, 20) ? any_priority(c) : region->priority +
-								  (rng_chance(c->rng, 50) ? 1 : -1);
+	op->priority = any_priority(c);
+	if (rng_chance(c->rng, 80) && region->priority > INT32_MIN && region->priority < INT32_MAX)
+		op->priority = region->priority + (rng_chance(c->rng, 50) ? 1 : -1);
 	op->addr = any_addr_in(c, region->target);
 	op->size = any_size(c, large);
 	const struct model_region *twin = find_twin(c, op->slot, region->container);

@@ -286,35 +286,50 @@ struct world_counts world_counts(const struct world *world)
 	return counts;
 }
 
-/* Something that is left, or false. */
-static bool choose_end(const struct world *world, struct rng *rng, struct op *ret)
+/* How many slots there are for what the edit ends. */
+static int slots_of(const struct model *model, enum op_kind kind)
 {
-	static const uint8_t kinds[] = {
+	switch (kind) {
+	case OP_LISTENER_DESTROY: return MODEL_LISTENERS;
+	case OP_SPACE_DESTROY: return MODEL_SPACES;
+	case OP_OWNER_DISPOSE: return MODEL_OWNERS;
+	default: return model->region_slots;
+	}
+}
+
+static bool can_end(const struct model *model, enum op_kind kind, int slot)
+{
+	switch (kind) {
+	case OP_LISTENER_DESTROY: return model->listeners[slot].real;
+	case OP_SPACE_DESTROY: return model->spaces[slot].real && !model->spaces[slot].builtin;
+	case OP_OWNER_DISPOSE: return model->owners[slot].real;
+	default: return model->regions[slot].real && !model->regions[slot].builtin;
+	}
+}
+
+bool world_choose_end(const struct world *world, struct rng *rng, struct op *ret)
+{
+	static const enum op_kind kinds[] = {
 		OP_LISTENER_DESTROY, OP_REGION_DESTROY, OP_REGION_DESTROY, OP_REGION_DESTROY,
 		OP_SPACE_DESTROY, OP_OWNER_DISPOSE,
 	};
 	const struct model *model = &world->model;
-	const int counts[] = { MODEL_LISTENERS, model->region_slots, model->region_slots,
-			       model->region_slots, MODEL_SPACES, MODEL_OWNERS };
 	const unsigned first_kind = (unsigned)rng_below(rng, 6);
 
+	*ret = (struct op){ .kind = OP_COMMIT };
+	if (world->depth > 0)
+		return true;
 	for (unsigned k = 0; k < 6; k++) {
-		const unsigned kind = (first_kind + k) % 6;
-		const int first = (int)rng_below(rng, (uint64_t)counts[kind]);
+		const enum op_kind kind = kinds[(first_kind + k) % 6];
+		const int slots = slots_of(model, kind);
+		const int first = (int)rng_below(rng, (uint64_t)slots);
 
-		for (int i = 0; i < counts[kind]; i++) {
-			const int slot = (first + i) % counts[kind];
-			const bool there =
-				kind == 0 ? model->listeners[slot].real != NULL
-				: kind < 4 ? model->regions[slot].real &&
-					     !model->regions[slot].builtin
-				: kind == 4 ? model->spaces[slot].real &&
-					      !model->spaces[slot].builtin
-					    : model->owners[slot].real != NULL;
+		for (int i = 0; i < slots; i++) {
+			const int slot = (first + i) % slots;
 
-			if (!there)
+			if (!can_end(model, kind, slot))
 				continue;
-			*ret = (struct op){ .kind = kinds[kind], .slot = (int16_t)slot,
+			*ret = (struct op){ .kind = (uint8_t)kind, .slot = (int16_t)slot,
 					    .flag = rng_chance(rng, 50) };
 			return true;
 		}
@@ -322,15 +337,13 @@ static bool choose_end(const struct world *world, struct rng *rng, struct op *re
 	return false;
 }
 
-bool world_end(struct world *world, uint64_t seed, char *failure, size_t size)
+bool world_end(struct world *world, char *failure, size_t size)
 {
-	struct rng rng = { seed };
-	struct op op = { .kind = OP_COMMIT };
+	struct rng rng = { 1 };
+	struct op op;
 	bool good = !world->failure[0];
 
-	while (good && world->depth > 0)
-		good = world_apply(world, &op);
-	while (good && choose_end(world, &rng, &op))
+	while (good && world_choose_end(world, &rng, &op))
 		good = world_apply(world, &op);
 	if (good) {
 		fh_machine_drain(world->m);

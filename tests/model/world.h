@@ -17,11 +17,14 @@ unsigned world_depth(const struct world *world);
 /* Do it to both, and compare. False: world_failure() says what is wrong. */
 bool world_apply(struct world *world, const struct op *op);
 
+/* The commit of what is open, or the end of something at random; false: nothing is left. */
+bool world_choose_end(const struct world *world, struct rng *rng, struct op *ret);
+
 /*
- * Commits what is open, disposes of all that is left, in an order that follows from @seed, and
- * frees the world. False if anything is wrong or alive; then @failure says what.
+ * Brings everything to its end and frees the world. False if anything is wrong or alive; then
+ * @failure says what.
  */
-bool world_end(struct world *world, uint64_t seed, char *failure, size_t size);
+bool world_end(struct world *world, char *failure, size_t size);
 
 /* Empty as long as all is well. */
 const char *world_failure(const struct world *world);
