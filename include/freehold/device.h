@@ -23,13 +23,22 @@ enum fh_reset_type { FH_RESET_COLD, FH_RESET_WARM };
 struct fh_device_ops {
 	/**
 	 * Make regions, lines, timers, children; take resources. On failure everything made here is
-	 * undone in reverse by the core; only what the core does not know is undone by hand. Context: the caller
-	 * of realize, under no lock, not in a read section.
+	 * undone in reverse by the core; only what the core does not know is undone by hand. Lines
+	 * that are driven, timers and bottom halves start to work when the device is shown. Context:
+	 * the caller of realize, under no lock, not in a read section; it counts as a callback in so
+	 * far as a dispose of something else is hidden at once and finished by the machine's poll.
 	 */
 	enum fh_code (*realize)(struct fh_device *device, void *state, struct fh_error *err);
-	/** Give back what realize took and the core does not know. On control, after the drain. */
+	/**
+	 * Give back what realize took and the core does not know: called for each level whose realize
+	 * has succeeded, derived first. On control, after the drain; or where a realize failed later
+	 * on.
+	 */
 	void (*unrealize)(struct fh_device *device, void *state);
-	/** The three phases of reset, over the subtree: children first in each. In the domain. */
+	/**
+	 * The three phases of reset, over the subtree: children first in each. In the domain. One that
+	 * is inherited gets the state of the level that brings it.
+	 */
 	void (*reset_enter)(struct fh_device *device, void *state, enum fh_reset_type type);
 	void (*reset_hold)(struct fh_device *device, void *state, enum fh_reset_type type);
 	void (*reset_exit)(struct fh_device *device, void *state, enum fh_reset_type type);
@@ -48,11 +57,14 @@ FH_API struct fh_device *fh_device_new(FH_ANY parent, const struct fh_type *type
 				       const struct fh_setting *settings, struct fh_error *err);
 
 /**
- * Realize it: the type's realize, derived type's only (which calls fh_device_realize_base() where it wants its
- * parent type's); then children made but not realized, in order of creation; then, if it is the
- * outermost, show it. Not in a transaction, read section or callback of the same domain.
+ * Realize it: the type's realize, derived type's only (which calls fh_device_realize_base() where it
+ * wants its parent type's); then children made but not realized, in order of creation; then, if its
+ * parent is shown, show it with all that is realized below it. Under a parent that is not shown yet
+ * it is shown with that one. Not in a transaction, read section or callback of the same domain.
  * On failure everything is undone in reverse and the device is as before; it can be tried again.
- * Errors: whatever realize returned; FH_EDEAD; FH_EBUSY it is realized.
+ * A device that is disposed of meanwhile is never shown; the dispose waits for the realize to return.
+ * Errors: whatever realize returned; FH_EDEAD; FH_EBUSY it is realized, or another thread realizes it
+ * or something above or below it at this moment.
  */
 FH_API enum fh_code fh_device_realize(struct fh_device *device, struct fh_error *err);
 
@@ -90,8 +102,9 @@ FH_API struct fh_region *fh_device_region(struct fh_device *device, const char *
 FH_API struct fh_region *fh_device_region_at(struct fh_device *device, unsigned index);
 
 /**
- * Reset the device and all below it: enter, hold, exit, each over the whole subtree. In a callback
- * of the same domain it is allowed too.
+ * Reset the device and all below it that is shown: enter, hold, exit, each over the whole subtree. In
+ * a callback, too: it is done when this returns if the callback's domain is that of the whole
+ * subtree, else by the machine's next poll.
  */
 FH_API void fh_device_reset(struct fh_device *device, enum fh_reset_type type);
 /** Every device of the machine, as one subtree. */
@@ -136,7 +149,10 @@ static inline void fh_irq_lower(struct fh_irq *output)
 {
 	fh_irq_set(output, false);
 }
-/** An edge: high and low again; every input sees at least one rise. */
+/**
+ * An edge: high and low again. Every input that no other output holds high at that moment is told a
+ * rise and a fall of its own for it.
+ */
 FH_API void fh_irq_pulse(struct fh_irq *output);
 /** The present level of either kind. */
 FH_API bool fh_irq_level(struct fh_irq *irq);
@@ -153,13 +169,16 @@ FH_API void fh_irq_intercept(struct fh_irq *input, void (*changed)(void *state, 
 
 /**
  * Both run on the thread that polls the machine, as callbacks of their device, and never again once
- * the device is hidden. NULL if the device has been detached.
+ * the device is hidden. NULL if the device has been detached; with that NULL all of these do nothing.
  */
 FH_API struct fh_timer *fh_timer_new(struct fh_device *device, const char *name,
 				     void (*expired)(void *state), void *state);
 /** One-shot at @deadline (fh_machine_now()); replaces what was armed. Any thread, any context. */
 FH_API void fh_timer_arm(struct fh_timer *timer, uint64_t deadline);
-/** Not armed any more; its callback may be running at this moment. */
+/**
+ * Not armed any more; its callback may be running at this moment, but not if the caller is in another
+ * callback of the same device.
+ */
 FH_API void fh_timer_cancel(struct fh_timer *timer);
 FH_API bool fh_timer_is_armed(struct fh_timer *timer);
 

@@ -22,8 +22,8 @@ struct fh_loop_ops {
 	/** Have fh_machine_poll() called soon, on the loop's thread. */
 	void (*post)(void *loop);
 	/**
-	 * Have fh_machine_poll() called at @deadline (CLOCK_MONOTONIC, ns), instead of the deadline
-	 * asked for before; UINT64_MAX: no deadline.
+	 * Have fh_machine_poll() called at @deadline (CLOCK_MONOTONIC, ns) or later, not before,
+	 * instead of the deadline asked for before; UINT64_MAX: no deadline.
 	 */
 	void (*timer)(void *loop, uint64_t deadline);
 };
@@ -51,13 +51,17 @@ FH_API void fh_machine_destroyp(struct fh_machine **m);
 /** The root of the tree (borrowed). */
 FH_API struct fh_object *fh_machine_root(struct fh_machine *m);
 
-/** The address space "memory", whose root is a container of 2^64 bytes (borrowed). */
+/**
+ * The address space "memory", whose root is the container "system" of 2^64 bytes (borrowed). Both are
+ * children of the machine's root, so that these two names are taken.
+ */
 FH_API struct fh_space *fh_machine_memory(struct fh_machine *m);
 
 /**
  * Do what is due: queued control work, bottom halves, expired timers. Never blocks for events, but
- * control work waits for grace periods. One thread at a time does it; others return at once. Not
- * from a callback, read section or transaction. Returns true if anything was done.
+ * control work waits for grace periods. One thread at a time does it; others return at once, and the
+ * loop is asked for another poll. Not from a callback, read section or transaction. Returns true if
+ * anything was done.
  */
 FH_API bool fh_machine_poll(struct fh_machine *m);
 
