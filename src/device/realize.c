@@ -120,8 +120,12 @@ static struct fh_device *device_of_node(struct fh_heap_node *node)
 	return fh_container_of(node, struct fh_device, unrealize_node);
 }
 
-/* All that is realized in @top's subtree since @since, the latest first; each pinned (R5). */
-static void take_realized(struct fh_object *top, uint64_t since, struct fh_heap *ret_heap)
+/*
+ * All that is realized in @top's subtree since @since, the latest first (R5); each pinned, or
+ * outside of control claimed.
+ */
+static void take_realized(struct fh_object *top, uint64_t since, bool claim,
+			  struct fh_heap *ret_heap)
 {
 	struct fh_machine *m = top->machine;
 
@@ -132,23 +136,26 @@ static void take_realized(struct fh_object *top, uint64_t since, struct fh_heap 
 		if (!fh_object_is_device(o) || !fh_object_has(o, FH_OBJECT_REALIZED) ||
 		    device->unrealizing || device->sequence <= since)
 			continue;
+		if (claim && !fh_object_claim_locked(o, top))
+			continue;
+		if (!claim)
+			fh_object_hold(o);
 		device->unrealizing = true;
 		device->unrealize_node.key = ~device->sequence;
 		device->unrealize_node.tie = 0;
-		fh_object_hold(o);
 		fh_heap_add(ret_heap, &device->unrealize_node);
 	}
 	fh_lock_release(&m->tree_lock);
 }
 
-/* All of take_realized(); of a realize that failed, they are left in @undone, pinned, in that order. */
+/* All of take_realized(); of a realize that failed, they are left in @undone, in that order. */
 static void unrealize_since(struct fh_object *top, uint64_t since, struct fh_heap *undone)
 {
 	struct fh_machine *m = top->machine;
 	struct fh_heap heap = { 0 };
 	struct fh_heap_node *node;
 
-	take_realized(top, since, &heap);
+	take_realized(top, since, undone, &heap);
 	while ((node = fh_heap_pop(&heap))) {
 		struct fh_device *device = device_of_node(node);
 
@@ -339,7 +346,7 @@ static void realize_undo(struct fh_device *device, uint64_t start, uint64_t mark
 	fh_object_rollback(object, mark);
 	while ((node = fh_heap_pop(&undone))) {
 		rollback_device(device_of_node(node));
-		fh_object_unhold(&device_of_node(node)->object);
+		fh_object_unclaim(&device_of_node(node)->object);
 	}
 	rollback_device(device);
 	fh_lock_acquire(&m->tree_lock);

@@ -320,9 +320,31 @@ uint64_t fh_object_mark(struct fh_object *object)
 	return mark;
 }
 
+bool fh_object_claim_locked(struct fh_object *object, const struct fh_object *top)
+{
+	for (const struct fh_object *o = object; o != top; o = o->parent)
+		if (fh_object_has(o, FH_OBJECT_REQUESTED))
+			return false;
+	/* As if a callback of it had blocked: a drain, which this flag brings about, waits. */
+	fh_object_set_flags(object, FH_OBJECT_EXPOSED);
+	fh_object_hold(object);
+	/* Relaxed: under the tree lock, as the look at it. */
+	atomic_fetch_add_explicit(&object->blocked, 1, memory_order_relaxed);
+	return true;
+}
+
+void fh_object_unclaim(struct fh_object *object)
+{
+	/* Release: pairs with the acquire in blocked_below(). */
+	if (atomic_fetch_sub_explicit(&object->blocked, 1, memory_order_acq_rel) == 1)
+		fh_gate_open(&object->machine->drained);
+	fh_object_unhold(object);
+}
+
 struct late {
-	struct fh_object **objects; /* each pinned */
+	struct fh_object **objects; /* each claimed */
 	size_t count, room;
+	bool contested; /* there are some that could not be claimed */
 };
 
 static int compare_late(const void *a, const void *b)
@@ -339,23 +361,35 @@ static bool take_late(struct fh_object *top, uint64_t mark, struct late *ret)
 	struct fh_machine *m = top->machine;
 
 	ret->count = 0;
+	ret->contested = false;
 	fh_lock_acquire(&m->tree_lock);
 	for (struct fh_object *o = fh_object_next_locked(top, top); o;
 	     o = fh_object_next_locked(o, top)) {
 		if (o->order <= mark)
 			continue;
+		if (!fh_object_claim_locked(o, top)) {
+			ret->contested = true;
+			continue;
+		}
 		if (ret->count == ret->room) {
 			ret->room = ret->room ? ret->room * 2 : 16;
 			ret->objects =
 				fh_realloc(ret->objects, ret->room * sizeof(*ret->objects));
 		}
-		fh_object_hold(o);
 		ret->objects[ret->count++] = o;
 	}
 	if (ret->count > 0)
 		qsort(ret->objects, ret->count, sizeof(*ret->objects), compare_late);
 	fh_lock_release(&m->tree_lock);
 	return ret->count > 0;
+}
+
+static void dispose_late(struct fh_object *object)
+{
+	if (object->class->core->immediate)
+		fh_object_dispose(object);
+	else if (!fh_object_has(object, FH_OBJECT_LEFT))
+		dispose_unseen(object);
 }
 
 void fh_object_rollback(struct fh_object *object, uint64_t mark)
@@ -365,13 +399,8 @@ void fh_object_rollback(struct fh_object *object, uint64_t mark)
 	/* Again, as callbacks of what is disposed of may have made more. */
 	while (take_late(object, mark, &late))
 		for (size_t i = 0; i < late.count; i++) {
-			struct fh_object *o = late.objects[i];
-
-			if (o->class->core->immediate)
-				fh_object_dispose(o);
-			else if (!fh_object_has(o, FH_OBJECT_LEFT))
-				dispose_unseen(o);
-			fh_object_unhold(o);
+			dispose_late(late.objects[i]);
+			fh_object_unclaim(late.objects[i]);
 		}
 	fh_free(late.objects);
 }
@@ -384,6 +413,21 @@ void fh_object_rollback_pins(struct fh_object *object)
 
 void fh_object_abort_birth(struct fh_object *object)
 {
-	dispose_unseen(object);
+	struct late late = { 0 };
+
+	take_late(object, 0, &late);
+	if (late.contested) {
+		/* Control is at a part of it: it has to do the whole. */
+		fh_object_set_flags(object, FH_OBJECT_REQUESTED);
+		hide(object);
+		fh_object_hold(object); /* the queue's (L1) */
+		fh_control_queue(object);
+		fh_machine_kick(object->machine);
+	} else {
+		dispose_unseen(object);
+	}
+	for (size_t i = 0; i < late.count; i++)
+		fh_object_unclaim(late.objects[i]);
+	fh_free(late.objects);
 	fh_object_unref(object);
 }

@@ -193,6 +193,13 @@ static inline struct fh_object *fh_object_of(FH_ANY any)
 uint64_t fh_object_mark(struct fh_object *object);
 void fh_object_rollback(struct fh_object *object, uint64_t mark);
 void fh_object_rollback_pins(struct fh_object *object);
+/*
+ * What is undone outside of control is claimed before: whoever asks for its dispose from then on waits
+ * until fh_object_unclaim(). False: it has been asked for, of the object or of what lies between it
+ * and @top, so that control has it or will. Tree lock held.
+ */
+bool fh_object_claim_locked(struct fh_object *object, const struct fh_object *top);
+void fh_object_unclaim(struct fh_object *object);
 /* The end of an object whose birth failed; takes the creator's ref. */
 void fh_object_abort_birth(struct fh_object *object);
 /* The last ref went; its pin passes over. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Births that fail early or go odd ways (L5, L7): init that fails at any level, realize below what
- * is not shown, and trees of devices that are realized in any order: what is undone goes in the
- * exact reverse.
+ * is not shown or is hidden, parts that are unplugged while their parent's realize is undone.
  */
 #include "support/probe.h"
 
@@ -379,235 +378,162 @@ static void realize_below_what_is_hidden_is_refused(void **unused)
 		realize_below_the_hidden(points[i]);
 }
 
-/* --- Trees in odd orders -------------------------------------------------------------------- */
+/* --- Unplugged while it is undone ----------------------------------------------------------- */
 
-/*
- * A forest of devices, each of which realizes some of those below it in its own realize, and may
- * fail. The model says what is to happen: `done` is what is realized, in order of completion. A
- * device is put there when its own realize is done, and is the last again when all below it is.
- */
-enum { NODES = 12, ROUNDS = 400, OPS = 10 };
-
-struct node {
-	struct fh_device *device; /* NULL: disposed of */
-	int parent;		  /* -1: none */
-	int inner[2];		  /* below it, to be realized in its realize; -1: none */
-	bool fails;
-};
-
-static struct node nodes[NODES];
-static int done[NODES];
-static int done_count;
-static char expected[sizeof(trace)];
-static unsigned seed;
-
-static int below(int limit)
+static void stop_in_unrealize(struct probe *probe)
 {
-	seed = seed * 1103515245 + 12345;
-	return (int)(seed >> 16 & 0x7fff) % limit;
+	(void)probe;
+	FH_POINT("test.unrealize");
+	CHECK(probe->hooks->disposed == 0);
 }
 
-static bool is_below(int node, int top)
+static enum fh_code just_fail(struct probe *probe, struct fh_error *err)
 {
-	while (node >= 0 && node != top)
-		node = nodes[node].parent;
-	return node == top;
+	(void)probe;
+	return fh_error_set(err, FH_EIO, "no");
 }
 
-static void expect(char what, int node)
-{
-	const size_t used = strlen(expected);
-
-	snprintf(expected + used, sizeof(expected) - used, "%s%c%d", used ? " " : "", what, node);
-}
-
-static int done_find(int node)
-{
-	int at = 0;
-
-	while (at < done_count && done[at] != node)
-		at++;
-	return at;
-}
-
-static bool is_done(int node)
-{
-	return done_find(node) < done_count;
-}
-
-static void done_remove(int at)
-{
-	done_count--;
-	memmove(&done[at], &done[at + 1], (size_t)(done_count - at) * sizeof(done[0]));
-}
-
-/* What is below @top goes, the last first, down to the entry @stop. */
-static void model_undo(int top, int stop)
-{
-	for (int at = done_count - 1; at >= stop; at--)
-		if (is_below(done[at], top)) {
-			expect('-', done[at]);
-			done_remove(at);
-		}
-}
-
-static bool model_realize(int node);
-
-static bool model_parts(int node)
-{
-	for (int i = 0; i < 2; i++) {
-		const int inner = nodes[node].inner[i];
-
-		if (inner >= 0 && nodes[inner].device && !is_done(inner) && !model_realize(inner))
-			return false;
-	}
-	if (nodes[node].fails)
-		return false;
-	expect('+', node);
-	done[done_count++] = node;
-	return true;
-}
-
-/* In preorder: those made first come first. */
-static bool model_children(int node)
-{
-	for (int child = node + 1; child < NODES; child++)
-		if (nodes[child].parent == node && nodes[child].device) {
-			if (!is_done(child) && !model_realize(child))
-				return false;
-			if (!model_children(child))
-				return false;
-		}
-	return true;
-}
-
-static bool model_realize(int node)
-{
-	const int start = done_count;
-
-	if (!model_parts(node) || !model_children(node)) {
-		model_undo(node, start);
-		return false;
-	}
-	done_remove(done_find(node));
-	done[done_count++] = node;
-	return true;
-}
-
-static int index_of(struct fh_device *device)
-{
-	return atoi(fh_object_name(device));
-}
-
-static enum fh_code node_realize(struct fh_device *device, void *state, struct fh_error *err)
-{
-	const struct node *node = &nodes[index_of(device)];
-
-	(void)state;
-	for (int i = 0; i < 2; i++) {
-		struct fh_device *inner =
-			node->inner[i] >= 0 ? nodes[node->inner[i]].device : NULL;
-
-		if (inner && !fh_device_is_realized(inner) &&
-		    fh_device_realize(inner, err) != FH_OK)
-			return FH_EIO;
-	}
-	if (node->fails)
-		return FH_EIO;
-	note("+", fh_object_name(device));
-	return FH_OK;
-}
-
-static void node_unrealize(struct fh_device *device, void *state)
-{
-	(void)state;
-	note("-", fh_object_name(device));
-}
-
-static const struct fh_device_ops node_ops = {
-	.realize = node_realize,
-	.unrealize = node_unrealize,
-};
-static const struct fh_type node_type = {
-	.name = "node",
-	.parent = &fh_device_type,
-	.device = &node_ops,
-};
-
-static void plant(struct fh_machine *m)
-{
-	memset(nodes, 0, sizeof(nodes));
-	done_count = 0;
-	for (int i = 0; i < NODES; i++) {
-		char name[16];
-
-		snprintf(name, sizeof(name), "%d", i);
-		nodes[i].parent = below(4) && i > 0 ? below(i) : -1;
-		if (nodes[i].parent >= 0)
-			nodes[i].device = fh_device_new(nodes[nodes[i].parent].device, &node_type,
-							name, NULL, NULL);
-		else
-			nodes[i].device = fh_device_new(m, &node_type, name, NULL, NULL);
-		assert_non_null(nodes[i].device);
-	}
-	for (int i = 0; i < NODES; i++)
-		for (int k = 0; k < 2; k++) {
-			const int inner = below(NODES);
-
-			nodes[i].inner[k] = inner != i && is_below(inner, i) ? inner : -1;
-		}
-}
-
-static void realize_one(int node)
-{
-	for (int i = 0; i < NODES; i++)
-		nodes[i].fails = below(8) == 0;
-	const bool was_done = is_done(node);
-	const bool ok = !was_done && model_realize(node);
-
-	assert_int_equal(fh_device_realize(nodes[node].device, NULL) == FH_OK, ok);
-	if (!was_done)
-		assert_int_equal(is_done(node), ok);
-}
-
-static void dispose_one(int node)
-{
-	model_undo(node, 0);
-	fh_device_unplug(nodes[node].device);
-	for (int i = 0; i < NODES; i++)
-		if (is_below(i, node))
-			nodes[i].device = NULL;
-}
-
-static void odd_orders_are_undone_in_the_exact_reverse(void **unused)
+/* The unrealize that undoes is the child's; its dispose comes after that (L6), elsewhere. */
+static void child_unplugged_while_its_parents_realize_is_undone(void **unused)
 {
 	struct fh_machine *m = machine_begin();
+	struct probe_hooks parent_hooks = { 0 }, fail_hooks = { .realize = just_fail };
+	struct probe_hooks hooks = { .unrealize = stop_in_unrealize };
+	struct fh_device *parent = probe_new(m, "parent", &parent_hooks);
+	struct fh_device *child = probe_new(parent, "child", &hooks);
+	struct job realize = { .device = parent }, unplug = { .device = child };
+	struct worker unplugger, realizer;
 
 	(void)unused;
-	for (int round = 0; round < ROUNDS; round++) {
-		seed = (unsigned)round * 2654435761u + 1;
-		plant(m);
-		for (int op = 0; op < OPS; op++) {
-			const int node = below(NODES);
-
-			if (!nodes[node].device)
-				continue;
-			trace[0] = expected[0] = '\0';
-			if (below(5) == 0)
-				dispose_one(node);
-			else
-				realize_one(node);
-			assert_string_equal(trace, expected);
-		}
-		trace[0] = expected[0] = '\0';
-		for (int i = 0; i < NODES; i++)
-			if (nodes[i].device)
-				dispose_one(i);
-		assert_string_equal(trace, expected);
-		assert_int_equal(done_count, 0);
-	}
-	trace[0] = '\0';
+	probe_new(parent, "fails", &fail_hooks);
+	fh_point_arm("test.unrealize");
+	worker_start(&realizer, run_realize, &realize);
+	assert_true(fh_point_wait("test.unrealize"));
+	worker_start(&unplugger, run_unplug, &unplug);
+	assert_false(worker_done_within(&unplugger, 50));
+	assert_int_equal(hooks.disposed, 0);
+	fh_point_release("test.unrealize");
+	worker_join(&realizer);
+	worker_join(&unplugger);
+	assert_int_equal(realize.code, FH_EIO);
+	assert_int_equal(hooks.unrealized, 1);
+	machine_check_alive(m, 2); /* the parent, the one that fails */
+	assert_int_equal(hooks.finalized, 1);
+	fh_device_unplug(parent);
 	machine_check_alive(m, 0);
+	machine_end(m);
+}
+
+static struct fh_device *made; /* by the realize below */
+
+static enum fh_code make_child_and_fail(struct probe *probe, struct fh_error *err)
+{
+	made = fh_object_ref(probe_new(probe->device, "child", probe->hooks->arg));
+	CHECK(fh_device_realize(made, err) == FH_OK);
+	FH_POINT("test.realize");
+	return just_fail(probe, err);
+}
+
+static void run_plug(void *arg)
+{
+	struct job *job = arg;
+
+	job->code = fh_device_realize(job->device, NULL);
+	fh_device_unplug(job->device);
+}
+
+/* The other way round: control is in the child's unrealize already, and undoing leaves it. */
+static void parents_realize_is_undone_while_its_child_is_unplugged(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct probe_hooks hooks = { .unrealize = stop_in_unrealize };
+	struct probe_hooks parent_hooks = { .realize = make_child_and_fail, .arg = &hooks };
+	struct fh_device *parent = probe_new(m, "parent", &parent_hooks);
+	struct job realize = { .device = parent }, unplug = { 0 };
+	struct worker unplugger, realizer;
+
+	(void)unused;
+	fh_point_arm("test.realize");
+	fh_point_arm("test.unrealize");
+	worker_start(&realizer, run_plug, &realize);
+	assert_true(fh_point_wait("test.realize"));
+	unplug.device = made;
+	worker_start(&unplugger, run_unplug, &unplug);
+	assert_true(fh_point_wait("test.unrealize"));
+	fh_point_release("test.realize");
+	/* The unplug of the parent waits for control, which is in the child's. */
+	assert_false(worker_done_within(&realizer, 50));
+	assert_int_equal(hooks.disposed, 0);
+	fh_point_release("test.unrealize");
+	worker_join(&realizer);
+	worker_join(&unplugger);
+	assert_int_equal(realize.code, FH_EIO);
+	assert_int_equal(hooks.unrealized, 1);
+	fh_object_unref(made);
+	machine_check_alive(m, 0);
+	assert_int_equal(hooks.finalized, 1);
+	machine_end(m);
+}
+
+/* Where the whole birth fails: what control is at a part of, it ends as a whole. */
+static struct probe_hooks plug_child_hooks;
+static unsigned plug_disposed;
+
+static enum fh_code plug_realize(struct fh_device *device, void *state, struct fh_error *err)
+{
+	(void)state;
+	made = fh_object_ref(probe_new(device, "child", &plug_child_hooks));
+	CHECK(fh_device_realize(made, err) == FH_OK);
+	FH_POINT("test.realize");
+	return fh_error_set(err, FH_EIO, "no");
+}
+
+static void plug_dispose(struct fh_object *object, void *state)
+{
+	(void)object;
+	(void)state;
+	CHECK(plug_child_hooks.disposed == 1);
+	plug_disposed++;
+}
+
+static const struct fh_device_ops plug_ops = { .realize = plug_realize };
+static const struct fh_type plug_type = {
+	.name = "plug",
+	.parent = &fh_device_type,
+	.dispose = plug_dispose,
+	.device = &plug_ops,
+};
+
+static void run_plug_type(void *arg)
+{
+	CHECK(!fh_device_plug((struct fh_machine *)arg, &plug_type, "parent", NULL, NULL));
+}
+
+static void plug_fails_while_a_child_is_unplugged(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct job unplug = { 0 };
+	struct worker unplugger, plugger;
+
+	(void)unused;
+	plug_disposed = 0;
+	plug_child_hooks = (struct probe_hooks){ .unrealize = stop_in_unrealize };
+	fh_point_arm("test.realize");
+	fh_point_arm("test.unrealize");
+	worker_start(&plugger, run_plug_type, m);
+	assert_true(fh_point_wait("test.realize"));
+	unplug.device = made;
+	worker_start(&unplugger, run_unplug, &unplug);
+	assert_true(fh_point_wait("test.unrealize"));
+	fh_point_release("test.realize");
+	worker_join(&plugger); /* waits for nothing: it may be in somebody's callback */
+	assert_int_equal(plug_child_hooks.disposed + plug_disposed, 0);
+	fh_point_release("test.unrealize");
+	worker_join(&unplugger);
+	fh_object_unref(made);
+	machine_check_alive(m, 0);
+	assert_int_equal(plug_child_hooks.finalized, 1);
+	assert_int_equal(plug_disposed, 1);
 	machine_end(m);
 }
 
@@ -628,7 +554,11 @@ int main(void)
 		cmocka_unit_test(device_below_one_that_is_not_shown_is_shown_with_it),
 		cmocka_unit_test(device_below_one_that_is_never_realized_dies_unseen),
 		cmocka_unit_test_teardown(realize_below_what_is_hidden_is_refused, reset),
-		cmocka_unit_test_teardown(odd_orders_are_undone_in_the_exact_reverse, reset),
+		cmocka_unit_test_teardown(child_unplugged_while_its_parents_realize_is_undone,
+					  reset),
+		cmocka_unit_test_teardown(parents_realize_is_undone_while_its_child_is_unplugged,
+					  reset),
+		cmocka_unit_test_teardown(plug_fails_while_a_child_is_unplugged, reset),
 	};
 
 	return cmocka_run_group_tests_name("scenario/births", tests, NULL, NULL);
