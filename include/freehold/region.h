@@ -144,7 +144,10 @@ FH_API enum fh_code fh_region_add(struct fh_region *container, struct fh_region 
 /** Take @sub out of its container; without one, or NULL, nothing happens. */
 FH_API void fh_region_remove(struct fh_region *sub);
 
-/** Dispose of the region: as fh_object_dispose(). NULL is allowed. Returns NULL. */
+/**
+ * Dispose of the region: as fh_object_dispose(). NULL is allowed. Returns NULL. A ref of the caller's
+ * stays: who owns the region gives it back with fh_object_unref(), which disposes of it as well.
+ */
 FH_API struct fh_region *fh_region_destroy(struct fh_region *region);
 
 /**

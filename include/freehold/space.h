@@ -27,8 +27,11 @@ FH_API enum fh_code fh_space_set_root(struct fh_space *space, struct fh_region *
 /* --- Accesses ------------------------------------------------------------------------------- */
 
 /**
- * Load or store of 1 to 8 bytes, in byte order @order. Any size from 1 to 8 and any alignment; what
- * a region does not take whole is split. Parts that lie in different ranges are accessed one after
+ * Load or store of 1 to 8 bytes, in byte order @order: the integer is made of the bytes as they lie
+ * in address order, and a register lies there in its region's order (struct fh_region_ops). Any size
+ * from 1 to 8 and any alignment. One of 1, 2, 4 or 8 bytes within one range is judged by the
+ * region's `valid` as it is; others, and those that lie in more than one range, are cut into parts
+ * that are aligned in their region and that `valid` takes where there are such, and done one after
  * the other. On an error *ret_value holds what could be read, the rest 0.
  */
 FH_API enum fh_tx fh_space_load(struct fh_space *space, uint64_t addr, unsigned size,
@@ -156,6 +159,7 @@ FH_API struct fh_mapping *fh_mapping_unmap(struct fh_mapping *mapping);
  * under the topology lock, after the new view is published and before the grace period of the old
  * one begins. They may not edit, access, wait, or take a device's domain. In one transaction all
  * removals come before all additions. Sections are borrowed for the call. All optional.
+ * fh_space_each() and the functions that only look at regions may be called.
  */
 struct fh_listener_ops {
 	void (*begin)(void *state, struct fh_space *space);
@@ -171,7 +175,8 @@ struct fh_listener_ops {
  * A listener of @space, in the name of @owner (borrowed; with a struct fh_machine *, owned by
  * caller). Listeners are told additions in rising and removals in falling order of @priority.
  * Registering replays the present map as additions; disposing of it undoes the map with removals
- * (then begin, remove and commit are called once more), and so does the end of owner or space.
+ * (then begin, remove and commit are called once more), and so does the end of owner or space: in a
+ * transaction when it commits, so that @state stays until then.
  * Returns NULL if owner or space have been detached.
  */
 FH_API struct fh_listener *fh_listener_new(FH_ANY owner, struct fh_space *space, int priority,
