@@ -3,16 +3,16 @@
  * Windows upward: from the regions that were touched, through containers and aliases, to every view
  * set that shows them.
  *
- * A window or a few in a plain tree of containers go up one by one. Where there are aliases, or many
- * windows, the graph above the touched regions is put in topological order first, so that every region
- * is passed once, with all its windows joined, however many ways lead through it.
+ * A window or a few in a plain tree of containers go up one by one. Where there are aliases, or
+ * many windows, the graph above the touched regions is put in topological order first, so that
+ * every region is passed once, with all its windows joined, however many ways lead through it.
  *
- * R1. A window arrives at a region only if that is visible as it is now. If it was visible before the
- *     transaction, what made it invisible touched all of it.
- * R2. Regions without links have one way up, through their container; the walk passes them at once. So
- *     every region that the walk has to mark has links to keep the mark in.
- * R3. A region whose aliases led to no view set, however indirectly, is called barren until the graph
- *     changes: a thousand spaces that alias what all of them show cost nothing.
+ * R1. A window arrives at a region only if that is visible as it is now. If it was visible before
+ *     the transaction, what made it invisible touched all of it.
+ * R2. Regions without links have one way up, through their container; the walk passes them at once.
+ *     So every region that the walk has to mark has links to keep the mark in.
+ * R3. A region whose aliases led to no view set, however indirectly, is called barren until the
+ *     graph changes: a thousand spaces that alias what all of them show cost nothing.
  * R4. No recursion.
  */
 #include <stdlib.h>
@@ -23,7 +23,7 @@
 /* A region on the way down the walk's stack. */
 struct fh_climb_step {
 	struct fh_region *region;
-	struct fh_list *alias; /* the next to look at; the head at the end, NULL: look at the container */
+	struct fh_list *alias; /* the next to look at; NULL: first look at the container */
 };
 
 /* A region that windows may pass. Nodes are in reverse order: what is above stands before. */
@@ -114,7 +114,7 @@ static void set_add(struct fh_topology *topology, struct fh_view_set *set, struc
 	fh_vector_add(&set->windows) = span;
 }
 
-/* Carries one window up as long as there is one way. False: *region has aliases, and it arrived there. */
+/* Carries one window up as long as there is one way. False: it arrived where there are more. */
 static bool climb_plain(struct fh_topology *topology, struct fh_region **region,
 			struct fh_span *span)
 {

@@ -120,8 +120,8 @@ void fh_alias_unlink_target(struct fh_alias *alias)
 enum { LOOP_BUDGET = 32 };
 
 /*
- * Looks for @upper in what @lower shows. Most of what is mapped is small, and then this is all: 1 if it
- * is there, 0 if not, -1 if there is too much to look at.
+ * Looks for @upper in what @lower shows. Most of what is mapped is small, and then this is all: 1
+ * if it is there, 0 if not, -1 if there is too much to look at.
  */
 static int loop_search_down(const struct fh_region *upper, struct fh_region *lower)
 {

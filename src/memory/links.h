@@ -25,7 +25,7 @@ struct fh_links {
 	/* Windows (topology.c, climb.c). */
 	uint32_t touched;		/* its latest window in this transaction + 1, or 0 */
 	uint32_t mark;			/* scratch of graph walks, 0 outside of them */
-	uint64_t barren_epoch;		/* aliases of it led to no view when the graph had this epoch */
+	uint64_t barren_epoch;		/* when its aliases led to no view: graph_epoch */
 };
 
 /* The region's links, made if it has none. */

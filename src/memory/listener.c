@@ -4,8 +4,9 @@
  *
  * R1. All callbacks run under the topology lock, with FH_HELD_LISTENER noted, so that an edit from
  *     within one is an assertion. So no list of listeners changes while it is gone through.
- * R2. A listener is told of additions and removals such that, put together, they are what the space's
- *     published view shows: all of it when it registers, the difference at each commit, none when it leaves.
+ * R2. A listener is told of additions and removals such that, put together, they are what the
+ *     space's published view shows: all of it when it registers, the difference at each commit,
+ *     none when it leaves.
  * R3. One that leaves, because it or its space is disposed of, is told at the commit of that
  *     transaction. It is held until then and for a grace period; its owner is pinned as long as
  *     it exists, so that `state` is there.

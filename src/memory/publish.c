@@ -2,16 +2,17 @@
 /*
  * Commit: from what was touched to what readers see. R1 to R4: topology.h.
  *
- * For each view set, each window that changed is rendered again and compared with what the view shows
- * there; only what is different goes into the new version of the view.
+ * For each view set, each window that changed is rendered again and compared with what the view
+ * shows there; only what is different goes into the new version of the view.
  *
- * R5. The result is what rendering the whole set anew would give. Beyond the edges of a window nothing
- *     has changed, so ranges that reach over an edge are cut there, and joined again with what was
- *     rendered where they still fit. A range of a region that is never to be joined does not
- *     say whether what lies beyond the edge is the same showing of the region or another one; so the
- *     window is widened to all of that range first, and then ends where a range did end.
+ * R5. The result is what rendering the whole set anew would give. Beyond the edges of a window
+ *     nothing has changed, so ranges that reach over an edge are cut there, and joined again with
+ *     what was rendered where they still fit. A range of a region that is never to be joined does
+ *     not say whether what lies beyond the edge is the same showing of the region or another one;
+ *     so the window is widened to all of that range first, and then ends where a range did end.
  * R6. A range that is the same as before is no change: nobody is told of it, and its pin stays.
- * R7. Windows of one set are done from left to right, each in the version that the ones before it left.
+ * R7. Windows of one set are done from left to right, each in the version that the ones before it
+ *     left.
  */
 #include "base/point.h"
 #include "memory/space.h"
@@ -70,8 +71,8 @@ static bool is_unclear(const struct fh_range *a, const struct fh_range *b)
 }
 
 /*
- * Widens the window where its edge cuts what may be one showing of an unmergeable region (R5), at each side
- * once at most. True: it is to be rendered again.
+ * Widens the window where its edge cuts what may be one showing of an unmergeable region (R5), at
+ * each side once at most. True: it is to be rendered again.
  */
 static bool window_widen(struct fh_topology *topology, struct fh_span *window, bool widened[2])
 {
@@ -97,7 +98,10 @@ static bool window_widen(struct fh_topology *topology, struct fh_span *window, b
 	return true;
 }
 
-/* Adds what old ranges have beyond the window, joined where it fits. Returns where the result begins. */
+/*
+ * Adds what old ranges have beyond the window, joined where it fits. Returns where the result
+ * begins.
+ */
 static size_t window_join(struct fh_topology *topology, const struct fh_span *window)
 {
 	struct fh_ranges *rendered = &topology->rendered;
@@ -123,8 +127,8 @@ static size_t window_join(struct fh_topology *topology, const struct fh_span *wi
 }
 
 /*
- * What the view shows in the window and around it, to topology->old, and what it has to show there, to
- * topology->rendered. Both cover the same addresses. Returns where the latter begins.
+ * What the view shows in the window and around it, to topology->old, and what it has to show there,
+ * to topology->rendered. Both cover the same addresses. Returns where the latter begins.
  */
 static size_t window_render(struct fh_topology *topology, const struct fh_view_set *set,
 			    const struct fh_view_node *root, struct fh_span window)
@@ -134,7 +138,8 @@ static size_t window_render(struct fh_topology *topology, const struct fh_view_s
 	do {
 		window_find_old(topology, root, &window);
 		topology->rendered.count = 0;
-		fh_vector_add(&topology->rendered) = (struct fh_range){ 0 }; /* for what is left of it */
+		/* Room for what is left of it. */
+		fh_vector_add(&topology->rendered) = (struct fh_range){ 0 };
 		fh_render_window(&topology->render, set->region, window.first, window.last,
 				 &topology->rendered);
 	} while (window_widen(topology, &window, widened));
@@ -233,6 +238,10 @@ static void set_update(struct fh_topology *topology, struct fh_view_set *set)
 	fh_view_retired_join(&topology->retired, &edit.retired);
 	set->removed_count = topology->changes.removed.count - set->removed;
 	set->added_count = topology->changes.added.count - set->added;
+	if (set->fresh) {
+		set->made = topology->commits;
+		set->made_of = set->added_count;
+	}
 	fh_vector_reset(&set->windows);
 }
 
@@ -255,7 +264,7 @@ static void publish(struct fh_topology *topology)
 {
 	fh_view_retired_seal(&topology->retired);
 	FH_POINT("commit.publish");
-	/* Release, all: pair with the acquires of readers (fh_view_set_root(), and as space.h says). */
+	/* Release, all: pair with the acquires of readers (space.h R2, fh_view_set_root()). */
 	fh_list_for_each_entry(set, &topology->dirty, struct fh_view_set, dirty_link) {
 		if (set->new_root != set->old_root)
 			atomic_store_explicit(&set->root, set->new_root, memory_order_release);
@@ -291,6 +300,7 @@ static void forget_all(struct fh_topology *topology)
 
 void fh_publish_run(struct fh_topology *topology)
 {
+	topology->commits++;
 	fh_resolve_run(topology);
 	fh_climb_windows(topology);
 	fh_list_for_each_entry(set, &topology->dirty, struct fh_view_set, dirty_link)

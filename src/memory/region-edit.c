@@ -2,11 +2,11 @@
 /*
  * Edits: every change of a region and of how regions are put together, each a transaction.
  *
- * R1. A change touches what it changes at the level where it happens: a link, its window in the container
- *     or alias that it hangs in, before and after; what a region shows, the region itself. Commit
- *     carries that upward (topology.h R1).
- * R2. After a change all of these are up to date that commit relies on: the container's count of what
- *     is visible, and what the regions concerned resolve to.
+ * R1. A change touches what it changes at the level where it happens: a link, its window in the
+ *     container or alias that it hangs in, before and after; what a region shows, the region
+ *     itself. Commit carries that upward (topology.h R1).
+ * R2. After a change all of these are up to date that commit relies on: the container's count of
+ *     what is visible, and what the regions concerned resolve to.
  * R3. What fails changes nothing.
  */
 #include "memory/space.h"
@@ -175,7 +175,7 @@ static void set_size(struct fh_region *region, uint64_t size)
 	fh_resolve_check(container);
 	if (!region->links)
 		return;
-	/* For those who show it otherwise; what lies beyond its new size they do not find by themselves. */
+	/* For those who show it otherwise. Nothing leads them to what lies beyond its new size. */
 	fh_topology_touch(region->object.machine, region, 0, fh_size_last(greater));
 	fh_resolve_check(region);
 	fh_list_for_each_entry(alias, &region->links->aliases, struct fh_alias, link)

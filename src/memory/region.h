@@ -5,11 +5,12 @@
  * R1. Fields marked P are guarded by the topology lock. Fields marked C are constant from birth.
  *     What an access needs is C, or P and copied into the view's ranges (flags), or atomic.
  * R2. Structure counts nothing (L2): container, children, alias links are uncounted and two-way.
- * R3. A region pins its owner from birth to its own finalize (L1); own == &region->object means none.
+ * R3. A region pins its owner from birth to its own finalize (L1); own == &region->object means
+ *     none.
  * R4. A published range pins the region once (L3).
- * R5. Most regions are registers in one container: what only others need (subregions, aliases of it,
- *     spaces that show it) stands in `links`, which they do not have; what only an alias or RAM needs, in
- *     a struct of its own that begins with the region.
+ * R5. Most regions are registers in one container: what only others need (subregions, aliases of
+ *     it, spaces that show it) stands in `links`, which they do not have; what only an alias or RAM
+ *     needs, in a struct of its own that begins with the region.
  */
 #ifndef MEMORY_REGION_H
 #define MEMORY_REGION_H

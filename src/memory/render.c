@@ -3,14 +3,15 @@
  * Rendering, in two steps.
  *
  * The walk goes down the region tree from the top of what is painted to the bottom: subregions by
- * falling priority, then the region's own backing. It notes each backing that it meets as a leaf, in
- * the order in which they hide each other. The sweep goes over the leaves by address and takes of each
- * what no earlier one hides.
+ * falling priority, then the region's own backing. It notes each backing that it meets as a leaf,
+ * in the order in which they hide each other. The sweep goes over the leaves by address and takes
+ * of each what no earlier one hides.
  *
- * R1. The walk visits only what overlaps the window, and nothing that lies below a leaf which covers
- *     all that can be seen of it.
+ * R1. The walk visits only what overlaps the window, and nothing that lies below a leaf which
+ *     covers all that can be seen of it.
  * R2. Leaves that are disjoint and in order need no sweep. They always are when nothing overlaps.
- * R3. No recursion: how deep containers and aliases are nested is an embedder's or a guest's choice.
+ * R3. No recursion: how deep containers and aliases are nested is an embedder's or a guest's
+ *     choice.
  * R4. Addresses are inclusive, and clipped to 2^64 - 1 where a region would go beyond. A frame maps
  *     addresses of the window to offsets in its region by a difference modulo 2^64, so that neither
  *     needs a larger type.
@@ -63,7 +64,7 @@ static void sort_kids(struct fh_region **kids, size_t count)
 	}
 }
 
-/* Notes the frame's visible subregions, topmost first, or in order of address if they are disjoint. */
+/* Notes the frame's visible subregions, topmost first, or by address if they are disjoint. */
 static void frame_find_kids(struct fh_render *render, struct fh_render_frame *frame)
 {
 	const struct fh_links *links = frame->region->links;
@@ -284,8 +285,8 @@ static void heap_pop(struct fh_render *render)
 }
 
 /*
- * What the leaf that is on top at @at shows from there on, up to where it ends or a higher one begins;
- * leaves that begin meanwhile go on the heap. Returns the last address.
+ * What the leaf that is on top at @at shows from there on, up to where it ends or a higher one
+ * begins; leaves that begin meanwhile go on the heap. Returns the last address.
  */
 static uint64_t sweep_leaf(struct fh_render *render, size_t *next, uint64_t at,
 			   struct fh_ranges *ret, size_t begin)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rendering: what a window of a region shows, as a flat list of ranges. A pure function of the region
- * tree. render.c says how.
+ * Rendering: what a window of a region shows, as a flat list of ranges. A pure function of the
+ * region tree. render.c says how.
  */
 #ifndef MEMORY_RENDER_H
 #define MEMORY_RENDER_H
@@ -17,17 +17,20 @@ struct fh_render_key;
 
 /* Scratch memory. All zero: none. */
 struct fh_render {
-	FH_VECTOR(fh_render_frames, struct fh_render_frame) frames; /* being painted, outermost first */
-	FH_VECTOR(fh_render_kids, struct fh_region *) kids; /* theirs that are still to be painted */
-	struct fh_ranges leaves;			    /* what was painted, topmost first */
-	bool ordered;					    /* leaves are disjoint and in order */
-	FH_VECTOR(fh_render_keys, struct fh_render_key) keys; /* leaves in order of address */
-	FH_VECTOR(fh_render_heap, uint32_t) heap;	    /* leaves that reach the sweep's address */
+	/* What is being painted, outermost first, and what of it is still to be painted. */
+	FH_VECTOR(fh_render_frames, struct fh_render_frame) frames;
+	FH_VECTOR(fh_render_kids, struct fh_region *) kids;
+	/* What was painted, topmost first. */
+	struct fh_ranges leaves;
+	bool ordered; /* they are disjoint and in order of address */
+	/* Leaves by address, and those that reach the address where the sweep is. */
+	FH_VECTOR(fh_render_keys, struct fh_render_key) keys;
+	FH_VECTOR(fh_render_heap, uint32_t) heap;
 };
 
 /*
- * Appends to @ret what [first, last] of @region shows: in order, disjoint, joined where that is allowed.
- * Under the topology lock.
+ * Appends to @ret what [first, last] of @region shows: in order, disjoint, joined where that is
+ * allowed. Under the topology lock.
  */
 void fh_render_window(struct fh_render *render, struct fh_region *region, uint64_t first,
 		      uint64_t last, struct fh_ranges *ret);

@@ -3,16 +3,21 @@
  * Which region a space really shows.
  *
  * A bus master often sees the machine's memory through a container that holds one alias of it. Its
- * space then shows what the memory's space shows, and both share one view. To resolve is to go from the root
- * down such links, as long as each adds nothing, hides nothing and moves nothing.
+ * space then shows what the memory's space shows, and both share one view. To resolve is to go from
+ * the root down such links, as long as each adds nothing, hides nothing and moves nothing.
  *
- * R1. Every region on the way of a space is traced, and `next` says where the way went on from it. A region
- *     is examined again when something that decides about that changed, but only if it is traced, at a
- *     constant cost; and only if the answer is another one are the spaces above it looked for.
- *     So spaces that have nothing to do with an edit cost it nothing, however many there are.
- * R2. If a region is not traced, no space that is not in the list of unresolved ones goes through it.
+ * R1. Every region on the way of a space is traced, and `next` says where the way went on from it.
+ *     A region is examined again when something that decides about that changed, but only if it is
+ *     traced, at a constant cost; and only if the answer is another one are the spaces above it
+ *     looked for. So spaces that have nothing to do with an edit cost it nothing, however many
+ *     there are.
+ * R2. If a region is not traced, no space that is not in the list of unresolved ones goes through
+ *     it.
  * R3. `next` is only compared: what it points to may be gone.
- * R4. A space in one of the lists here is held (pinned) until the commit is over.
+ * R4. To make a set costs as much as it has ranges, and so does giving it up for another one. So a
+ *     set of many ranges is kept until there were as many commits, even if its spaces could share
+ *     another one meanwhile: an overlay that comes and goes costs its own size, not the map's.
+ * R5. A space in one of the lists here is held (pinned) until the commit is over.
  */
 #include "base/rcu.h"
 #include "memory/space.h"
@@ -90,17 +95,23 @@ void fh_resolve_check(struct fh_region *region)
 
 /* --- At commit ------------------------------------------------------------------------------ */
 
-static struct fh_region *trace(struct fh_region *root)
-{
-	struct fh_region *region = root;
+enum { CHEAP = 64 }; /* ranges of a set that is not worth keeping */
 
+/* R4. */
+static bool is_paid_for(const struct fh_topology *topology, const struct fh_view_set *set)
+{
+	return set->made_of <= CHEAP || topology->commits - set->made >= set->made_of;
+}
+
+static struct fh_region *trace(const struct fh_topology *topology, struct fh_region *region)
+{
 	for (;;) {
 		struct fh_links *links = fh_region_links(region);
 		struct fh_region *next = resolve_next(region);
 
 		links->traced = true;
 		links->next = next;
-		if (!next)
+		if (!next || (links->view_set && !is_paid_for(topology, links->view_set)))
 			return region;
 		region = next;
 	}
@@ -157,11 +168,11 @@ void fh_resolve_run(struct fh_topology *topology)
 	while ((node = fh_list_pop(&topology->unresolved))) {
 		struct fh_space *space = fh_list_entry(node, struct fh_space, unresolved_link);
 		struct fh_view_set *set =
-			space->root ? set_of(topology, trace(space->root)) : NULL;
+			space->root ? set_of(topology, trace(topology, space->root)) : NULL;
 
 		if (set != space->shows)
 			space_switch(topology, space, set);
-		fh_vector_add(&topology->unpins) = &space->object; /* R4 */
+		fh_vector_add(&topology->unpins) = &space->object; /* R5 */
 	}
 	fh_list_for_each_entry(space, &topology->switched, struct fh_space, switched_link) {
 		if (space->showed && fh_list_empty(&space->showed->spaces))

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a commit leaves behind: pins of ranges that appeared, and for the reaper, after a grace period,
- * all that was replaced (L3).
+ * What a commit leaves behind: pins of ranges that appeared, and for the reaper, after a grace
+ * period, all that was replaced (L3).
  *
  * R1. One record for each commit, however much it retires. Records are used again: the reaper gives
  *     them back on a stack that the next commit that has none takes whole.
- * R2. A region that a commit takes out of one place of a view and shows at another keeps the pin that it has.
+ * R2. A region that a commit takes out of one place of a view and shows at another keeps the pin
+ *     that it has.
  */
 #include <string.h>
 
@@ -40,7 +41,7 @@ static void pin(struct fh_object *object)
 	fh_object_hold(object);
 }
 
-/* Of the regions that only changed place, the pins pass over (R2): takes such pairs out of both lists. */
+/* What only changed place keeps its pin (R2): takes such pairs out of both lists. */
 static void net(struct fh_objects *appeared, struct fh_objects *unpins, size_t begin)
 {
 	for (size_t i = begin; i < unpins->count;) {

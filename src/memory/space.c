@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Address spaces as objects, and the look at what they show. What they resolve to is resolve.c's; how
- * their views come about, publish.c's; accesses through them, access.c's.
+ * Address spaces as objects, and the look at what they show. What they resolve to is resolve.c's;
+ * how their views come about, publish.c's; accesses through them, access.c's.
  */
 #include "memory/space.h"
 

@@ -2,10 +2,12 @@
 /*
  * Address spaces and the views that they share.
  *
- * R1. A space whose root resolves to a region (through containers and aliases that add nothing) shows
- *     the view set of that region. All spaces that resolve to the same region share one.
- * R2. A reader loads `view_id` (its key into the thread's lookaside); on a miss `set`, then set->root. Each load
- *     acquires; each store releases; `set` is stored before `view_id`, so that an id that is new comes with a set that is new.
+ * R1. A space whose root resolves to a region (through containers and aliases that add nothing)
+ *     shows the view set of that region, or of one on the way whose set is not paid for yet
+ *     (resolve.c R4). All spaces that resolve to the same region share one.
+ * R2. A reader loads `view_id` (its key into the thread's lookaside); on a miss `set`, then
+ *     set->root. Each load acquires; each store releases; `set` is stored before `view_id`, so that
+ *     an id that is new comes with a set that is new.
  * R3. A view set is freed after a grace period. It pins nothing; its ranges pin their regions (L3).
  * R4. What readers load and what editors store lie on separate cache lines.
  */
@@ -16,19 +18,28 @@
 #include "memory/topology.h"
 
 struct fh_view_set {
-	uint64_t id;				/* C: fh_ticket(), never re-used */
-	_Atomic(struct fh_view_node *) root __attribute__((aligned(64))); /* the view; NULL: empty */
-	struct fh_region *region __attribute__((aligned(64))); /* P: what it shows; NULL: it was disposed of */
-	struct fh_list spaces;			/* P: that show it, by set_link */
-	struct fh_list all_link;		/* P: in topology->sets */
-	struct fh_spans windows;		/* P: to be rendered at commit */
-	struct fh_list dirty_link;		/* P: in topology->dirty */
-	bool fresh;				/* P: made in this commit, rendered as a whole */
-	struct fh_view_node *old_root;		/* P: of a dirty or dead set: as before the commit */
-	struct fh_view_node *new_root;		/* P: of a dirty set: as from the commit on */
-	size_t removed, removed_count;		/* P: of a dirty set: its part of topology->changes */
+	uint64_t id; /* C: fh_ticket(), never re-used */
+
+	/* The view; NULL: empty. */
+	_Atomic(struct fh_view_node *) root __attribute__((aligned(64)));
+
+	/* P, all of these. */
+	struct fh_region *region __attribute__((aligned(64))); /* NULL: it was disposed of */
+	struct fh_list spaces;	     /* that show it, by set_link */
+	struct fh_list all_link;     /* in topology->sets */
+	uint64_t made;		     /* topology->commits then */
+	size_t made_of;		     /* how many ranges it had then: what its making cost */
+
+	/* In a commit. */
+	struct fh_list dirty_link;   /* in topology->dirty */
+	struct fh_spans windows;     /* to be rendered */
+	bool fresh;		     /* made in this commit, to be rendered as a whole */
+	struct fh_view_node *old_root; /* of a dirty or dead one: the view before the commit */
+	struct fh_view_node *new_root; /* of a dirty one: the view after it */
+	size_t removed, removed_count; /* of a dirty one: its part of topology->changes */
 	size_t added, added_count;
-	struct fh_view_set *dead_next;		/* P, then the reaper's */
+
+	struct fh_view_set *dead_next; /* in topology->dead; then the reaper's */
 };
 
 struct fh_space {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The topology of a machine: the lock under which its map is edited, what a transaction has touched,
- * and what its commit does: resolve, climb, render, publish, tell, retire.
+ * The topology of a machine: the lock under which its map is edited, what a transaction has
+ * touched, and what its commit does: resolve, climb, render, publish, tell, retire.
  *
- * R1. An edit records the windows that it touches, in the coordinates of the region at whose level it
- *     changes something, before and after the change. Commit carries each window upward through
- *     containers and aliases to every view. A link that changes records its whole window at its upper
- *     side, so that what lay below it is covered even if it moved since.
- * R2. All views are published before any listener is told; only when every listener has returned does
- *     the grace period of what was replaced begin (L3): one deferred call per commit.
+ * R1. An edit records the windows that it touches, in the coordinates of the region at whose level
+ *     it changes something, before and after the change. Commit carries each window upward through
+ *     containers and aliases to every view. A link that changes records its whole window at its
+ *     upper side, so that what lay below it is covered even if it moved since.
+ * R2. All views are published before any listener is told; only when every listener has returned
+ *     does the grace period of what was replaced begin (L3): one deferred call per commit.
  * R3. Nothing in a commit waits for a grace period.
  * R4. Everything here is guarded by the topology lock, but for what says otherwise.
  */
@@ -64,7 +64,8 @@ struct fh_topology {
 	struct fh_lock lock;
 	unsigned depth;		     /* of nested transactions */
 	uint64_t next_order;	     /* for fh_region.order */
-	uint64_t graph_epoch;	     /* changes when a view may have come above a region that had none */
+	uint64_t graph_epoch;	     /* grows when a view may have come above a region */
+	uint64_t commits;	     /* so far */
 	struct fh_list spaces;	     /* fh_space.all_link: all that are not detached */
 	struct fh_list sets;	     /* fh_view_set.all_link: all that some space shows */
 	struct fh_view_pool pool;
@@ -101,8 +102,8 @@ void fh_topology_init(struct fh_machine *m);
 void fh_topology_fini(struct fh_machine *m);
 
 /*
- * Outermost begin takes the lock (FH_HELD_TOPOLOGY); outermost commit publishes and releases. Not in
- * a listener's callback (asserted).
+ * Outermost begin takes the lock (FH_HELD_TOPOLOGY); outermost commit publishes and releases. Not
+ * in a listener's callback (asserted).
  */
 void fh_topology_begin(struct fh_machine *m);
 void fh_topology_commit(struct fh_machine *m);
@@ -116,7 +117,7 @@ static inline bool fh_topology_is_mine(struct fh_machine *m)
 	return fh_lock_held_by_me(&m->topology->lock);
 }
 
-/* Note that [first, last] of @region shows something else from the commit on, for all that shows it. */
+/* Note that [first, last] of @region shows something else from the commit on. */
 void fh_topology_touch(struct fh_machine *m, struct fh_region *region, uint64_t first,
 		       uint64_t last);
 
@@ -138,8 +139,8 @@ uint32_t fh_topology_explain(struct fh_object *object, FILE *out);
 /* --- Windows upward (climb.c) --------------------------------------------------------------- */
 
 /*
- * [first, last] of @region in coordinates of its container, or of the alias that shows it. False: nothing
- * of it is seen there.
+ * [first, last] of @region in coordinates of its container, or of the alias that shows it. False:
+ * nothing of it is seen there.
  */
 bool fh_climb_to_container(const struct fh_region *region, struct fh_span *span);
 bool fh_climb_to_alias(const struct fh_alias *alias, struct fh_span *span);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What listeners are told: the exact difference, in the order that is promised, after it is published.
+ * What listeners are told: the exact difference, in the order that is promised, after it is
+ * published.
  */
 #include "support/flat.h"
 

@@ -291,7 +291,8 @@ static void ranges_of_an_unmergeable_region_stay_apart(void **state)
 	add(b->root, over, 0x800, 1);
 	assert_flat(b->space, "0-7ff ram+0, 800-bff over+0, c00-fff ram+c00, 1000-2fff ram+1000");
 	fh_region_move(over, 0x2000);
-	assert_flat(b->space, "0-fff ram+0, 1000-1fff ram+1000, 2000-23ff over+0, 2400-2fff ram+2400");
+	assert_flat(b->space,
+		    "0-fff ram+0, 1000-1fff ram+1000, 2000-23ff over+0, 2400-2fff ram+2400");
 	fh_region_remove(over);
 	assert_flat(b->space, "0-fff ram+0, 1000-2fff ram+1000");
 
@@ -397,7 +398,7 @@ static void assert_whole(struct fh_space *of)
 	fh_render_free(&render);
 }
 
-/* A container full of regions, half of them windows of one another, in crowds where many overlap. */
+/* A crowd of regions in one container, half of them windows of others; many overlap. */
 static void fill(struct board *b, struct fh_region *to, struct fh_region **regions, uint32_t *seed)
 {
 	for (unsigned i = 0; i < CROWD; i++) {
@@ -575,6 +576,34 @@ static void container_shares_the_view_of_a_lone_subregion_that_it_does_not_clip(
 	assert_flat(of_inner, "0-f inner+0");
 }
 
+static void overlay_that_comes_and_goes_does_not_cost_the_whole_map(void **state)
+{
+	enum { MANY = 300 };
+	struct board *b = *state;
+	struct fh_region *outer = container(b, "outer", FH_SIZE_ALL);
+	struct fh_region *over = mmio(b, "over", 0x10);
+	struct fh_space *other = space(b, outer);
+	const struct fh_view_set *own;
+
+	for (unsigned i = 0; i < MANY; i++)
+		add(b->root, mmio(b, NULL, 0x10), i * 0x100, 0);
+	add(outer, alias(b, "window", b->root, 0, FH_SIZE_ALL), 0, 0);
+	assert_ptr_equal(other->shows, b->space->shows);
+	add(outer, over, 0, 1);
+	own = other->shows;
+	assert_ptr_not_equal(own, b->space->shows);
+	for (unsigned i = 0; i < MANY / 2; i++) {
+		fh_region_set_enabled(over, i % 2);
+		assert_ptr_equal(other->shows, own);
+		assert_whole(other);
+	}
+	/* But not for ever, if it stays away. */
+	for (unsigned i = 0; i < MANY; i++)
+		fh_region_move(over, i);
+	fh_region_set_enabled(over, false);
+	assert_ptr_equal(other->shows, b->space->shows);
+}
+
 static void edit_costs_spaces_nothing_that_do_not_show_it(void **state)
 {
 	enum { SPACES = 100 };
@@ -629,6 +658,7 @@ int main(void)
 		render_test(change_below_a_lattice_of_aliases_is_carried_up_once),
 		render_test(spaces_that_show_the_same_share_a_view),
 		render_test(container_shares_the_view_of_a_lone_subregion_that_it_does_not_clip),
+		render_test(overlay_that_comes_and_goes_does_not_cost_the_whole_map),
 		render_test(edit_costs_spaces_nothing_that_do_not_show_it),
 	};
 
