@@ -53,7 +53,10 @@ struct fh_access_sizes {
  * take: the core splits wider and widens narrower accesses, in the byte order of the region. A
  * field that is 0 means: min 1; valid.max 8; impl.max = valid.max.
  * A write narrower than impl.min becomes a read, a change of the bytes meant, and a write, if
- * `read_modify_write` says so, else FH_TX_DEVICE_ERROR: neighbours are never overwritten.
+ * `read_modify_write` says so, else FH_TX_DEVICE_ERROR: neighbours are never overwritten. A widened
+ * access is aligned to impl.min, and may reach beyond the end of a region of an odd size.
+ * Alignment is that of the offset in the region. A value is the integer as the device sees it: the
+ * bytes of the region from @offset on, taken in the region's byte order.
  */
 struct fh_region_ops {
 	/** NULL: reads are decode errors. Sets *ret_value on FH_TX_OK; higher bytes are ignored. */
