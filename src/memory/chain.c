@@ -342,14 +342,12 @@ void fh_read_begin(void)
 
 void fh_read_end(void)
 {
-	struct fh_thread *t = fh_thread_self();
-
-	fh_assert(fh_rcu_in_section(t));
-	fh_rcu_read_end(t);
+	fh_rcu_read_end(fh_thread_self());
 }
 
 void fh_machine_throttle(struct fh_machine *m)
 {
+	fh_thread_assert_may_wait(fh_thread_self());
 	if (FH_UNLIKELY(fh_reaper_over_limit(m->reaper)))
 		fh_reaper_throttle(m->reaper);
 }

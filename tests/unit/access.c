@@ -311,8 +311,10 @@ static void what_accepts_refuses_is_a_decode_error(void **state)
 	struct array *a = array_new(m, &ops, BASE);
 	struct fh_space *space = fh_machine_memory(m);
 	uint32_t value;
+	uint16_t half;
 
 	(void)state;
+	assert_int_equal(fh_space_load16(space, BASE, FH_LE, &half), FH_TX_DECODE_ERROR);
 	assert_int_equal(fh_space_load32(space, BASE + 8, FH_LE, &value), FH_TX_OK);
 	assert_int_equal(fh_space_load32(space, BASE + 4, FH_LE, &value), FH_TX_DECODE_ERROR);
 	assert_int_equal(fh_space_store32(space, BASE + 8, 0, FH_LE), FH_TX_DECODE_ERROR);
