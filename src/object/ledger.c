@@ -6,7 +6,8 @@
  *     objects: an object's parent, strong links, the pins on each holder's list, what a region or
  *     line pins by its nature. What the life word says beyond that is callers' refs and uses in flight.
  * R2. The ledger lock keeps every object that is looked at in memory: finalize takes an object off the
- *     list before it frees it. Output is composed in memory and written without any lock.
+ *     list before it frees it. Names and parents are read under the tree lock, which is taken before
+ *     it. Output is composed in memory and written without any lock.
  */
 #include <limits.h>
 #include <stdlib.h>
@@ -77,24 +78,16 @@ static const char *state_of(const struct fh_object *object)
 	return fh_object_has(object, FH_OBJECT_SHOWN) ? "shown" : "not shown";
 }
 
+/* Tree lock held. */
 static void print_name(struct fh_object *object, FILE *out)
 {
-	char *path = fh_object_path_dup(object);
+	char *path = fh_object_path_locked(object);
 
 	fprintf(out, "%s [%s, %s]", path, object->class->type->name, state_of(object));
 	fh_free(path);
 }
 
-static bool has_parent(struct fh_object *object)
-{
-	fh_lock_acquire(&object->machine->tree_lock);
-	const bool has = object->parent;
-
-	fh_lock_release(&object->machine->tree_lock);
-	return has;
-}
-
-/* What is known of who keeps @object; @view_pins are accounted for already. Ledger lock held. */
+/* What is known of who keeps @object; @view_pins are accounted for already. Locks held. */
 static void explain_locked(struct fh_object *object, const struct graph *graph, uint32_t view_pins,
 			   FILE *out)
 {
@@ -104,7 +97,7 @@ static void explain_locked(struct fh_object *object, const struct graph *graph, 
 
 	if (refs > 0 && pins > 0)
 		pins--; /* all refs together */
-	if (refs > 0 && has_parent(object)) {
+	if (refs > 0 && object->parent) {
 		fprintf(out, "    ref: its parent\n");
 		refs--;
 	}
@@ -267,15 +260,19 @@ static void explain(struct fh_object *object, uint32_t own_pins, FILE *out)
 
 	if (!memory)
 		return;
+	fh_lock_acquire(&m->tree_lock);
 	print_name(object, memory);
+	fh_lock_release(&m->tree_lock);
 	fprintf(memory, ": %u refs, %u pins\n", fh_object_refs(object),
 		fh_object_pins(object) - own_pins);
 	const uint32_t view_pins = m->ops->explain(object, memory) + own_pins;
 
+	fh_lock_acquire(&m->tree_lock);
 	fh_lock_acquire(&m->ledger_lock);
 	graph_build_locked(&graph, m);
 	explain_locked(object, &graph, view_pins, memory);
 	fh_lock_release(&m->ledger_lock);
+	fh_lock_release(&m->tree_lock);
 	fh_free(graph.edges);
 	fclose(memory);
 	write_out(text, size, out);
@@ -334,6 +331,7 @@ int fh_ledger_print(struct fh_machine *m, FILE *out)
 	size_t size = 0;
 	FILE *memory = open_memstream(&text, &size);
 
+	fh_lock_acquire(&m->tree_lock);
 	fh_lock_acquire(&m->ledger_lock);
 	const uint64_t alive = survivors_locked(m, survivors, FH_LEDGER_EXPLAINED);
 	const uint64_t died = m->died;
@@ -343,6 +341,7 @@ int fh_ledger_print(struct fh_machine *m, FILE *out)
 		print_cycles_locked(m, &graph, memory);
 	}
 	fh_lock_release(&m->ledger_lock);
+	fh_lock_release(&m->tree_lock);
 	fh_free(graph.edges);
 	fprintf(out, "ledger: %llu objects created, %llu died, %llu alive\n",
 		(unsigned long long)(alive + died), (unsigned long long)died,

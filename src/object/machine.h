@@ -80,6 +80,9 @@ void fh_machine_init_objects(struct fh_machine *m, const struct fh_machine_ops *
 			     const struct fh_machine_options *options);
 void fh_machine_fini_objects(struct fh_machine *m);
 
+/* tree.c: the object's path as it is, or was last, as a string to be fh_free'd. Tree lock held. */
+char *fh_object_path_locked(struct fh_object *object);
+
 /* Have the embedder poll, if it has a loop. From anywhere. */
 void fh_machine_kick(struct fh_machine *m);
 

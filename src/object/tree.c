@@ -407,10 +407,15 @@ const char *fh_object_name(FH_ANY any)
 	return name_of(fh_object_of(any));
 }
 
+char *fh_object_path_locked(struct fh_object *object)
+{
+	return object->last_path ? fh_strdup(object->last_path) : path_locked(object);
+}
+
 char *fh_object_path_dup(struct fh_object *object)
 {
 	fh_lock_acquire(&object->machine->tree_lock);
-	char *path = object->last_path ? fh_strdup(object->last_path) : path_locked(object);
+	char *path = fh_object_path_locked(object);
 
 	fh_lock_release(&object->machine->tree_lock);
 	return path;
