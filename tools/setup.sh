@@ -60,6 +60,7 @@ look_up_headers() {
 
 profile_run() {
 	command_ gcc gcc "a C compiler"
+	command_ make make "the front door of the build"
 	command_ meson meson "the build system Meson"
 	command_ ninja ninja-build "the build tool Ninja"
 	command_ pkg-config pkgconf "pkg-config"
