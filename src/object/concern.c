@@ -5,6 +5,7 @@
 #include "object/concern.h"
 
 #include "base/alloc.h"
+#include "base/point.h"
 
 static struct fh_concern *concern_of(struct fh_object *object)
 {
@@ -30,6 +31,7 @@ struct fh_concern *fh_concern_open(struct fh_machine *m, struct fh_object *objec
 	struct fh_concern *concern = concern_of(object);
 
 	fh_assert(object->machine == m);
+	FH_POINT("concern.open");
 	/* Release, for who sets a flag of @closed later; acquire, of who has set one (R3). */
 	return fh_object_set_flags(object, flags) & closed ? NULL : concern;
 }

@@ -3,7 +3,9 @@
  * Link properties: what they keep alive, and what they read as when either of their ends goes.
  */
 #include <pthread.h>
+#include <unistd.h>
 
+#include "base/point.h"
 #include "base/rcu.h"
 #include "support/objects.h"
 
@@ -307,7 +309,67 @@ static void failed_birth_gives_its_links_and_strings_back(void **state)
 	assert_int_equal(fh_object_refs(root_of(m)), refs);
 }
 
-/* --- Threads -------------------------------------------------------------------------------- */
+/* --- Interleavings -------------------------------------------------------------------------------- */
+
+struct dying {
+	struct fh_object *holder;
+	struct fh_object *target;
+};
+
+static void *link_to_the_dying(void *arg)
+{
+	struct dying *dying = arg;
+
+	fh_object_set_link(dying->holder, "weak", dying->target, NULL);
+	return NULL;
+}
+
+static void *dispose_of_target(void *arg)
+{
+	struct dying *dying = arg;
+
+	fh_object_dispose(dying->target);
+	return NULL;
+}
+
+static void wait_for_detach(struct fh_object *object)
+{
+	while (!fh_object_has(object, FH_OBJECT_DETACHED))
+		usleep(100);
+	usleep(5000); /* time to go as far as it gets */
+}
+
+/*
+ * The link has looked at neither end yet, or at both, when the target is detached: the detach has to
+ * wait for it, or the link has to see that it is too late.
+ */
+static void link_that_is_made_while_its_target_dies_reads_as_nothing(void **state)
+{
+	struct fh_machine *m = *state;
+
+	/* 1: before the holder is asked, 2: before the target is. */
+	for (unsigned moment = 1; moment <= 2; moment++) {
+		struct dying dying = { .holder = new_sample(m) };
+		pthread_t linker, disposer;
+
+		dying.target = fh_object_new_child(root_of(m), "t", &sample_type, NULL);
+		fh_object_ref(dying.target);
+		fh_point_arm("dispose.before-detach");
+		pthread_create(&disposer, NULL, dispose_of_target, &dying);
+		assert_true(fh_point_wait("dispose.before-detach"));
+		fh_point_arm_at("concern.open", moment, NULL);
+		pthread_create(&linker, NULL, link_to_the_dying, &dying);
+		assert_true(fh_point_wait("concern.open"));
+		fh_point_release("dispose.before-detach");
+		wait_for_detach(dying.target);
+		fh_point_release("concern.open");
+		pthread_join(linker, NULL);
+		pthread_join(disposer, NULL);
+		assert_null(sample_of(dying.holder)->weak);
+		fh_object_unref(dying.target);
+		fh_object_unref(dying.holder);
+	}
+}
 
 #define RACE_ROUNDS 300
 
@@ -388,6 +450,7 @@ int main(void)
 		TEST(link_refuses_other_types_and_machines),
 		TEST(properties_are_readable_in_dispose_and_finalize),
 		TEST(failed_birth_gives_its_links_and_strings_back),
+		TEST(link_that_is_made_while_its_target_dies_reads_as_nothing),
 		TEST(links_survive_the_races_of_their_ends),
 	};
 
