@@ -365,6 +365,8 @@ static void dispose(struct fh_object *object, void *state)
 	struct fh_torture_device *const device = state;
 	char *label = NULL;
 
+	fh_torture_check(device->t, !device->disposed, "disposed of twice (L5)");
+	device->disposed = true;
 	fh_torture_check(device->t, device->canary == (FH_TORTURE_CANARY | device->serial),
 			 "disposed of when it had been finalized");
 	/* Its own properties can still be read. */
@@ -374,11 +376,32 @@ static void dispose(struct fh_object *object, void *state)
 	free(label);
 }
 
+/* Of the derived type, which comes first in both. */
+static void dispose_own(struct fh_object *object, void *state)
+{
+	const struct fh_torture_device *const device =
+		fh_object_state(object, &fh_torture_device_type);
+
+	(void)state;
+	fh_torture_check(device->t, !device->disposed, "disposed of base first (L5)");
+}
+
+static void finalize_own(struct fh_object *object, void *state)
+{
+	const struct fh_torture_device *const device =
+		fh_object_state(object, &fh_torture_device_type);
+
+	(void)state;
+	fh_torture_check(device->t, device->disposed && device->canary != FH_TORTURE_DEAD,
+			 "finalized base first, or alive (L5)");
+}
+
 static void finalize(struct fh_object *object, void *state)
 {
 	struct fh_torture_device *const device = state;
 
 	(void)object;
+	fh_torture_check(device->t, device->disposed, "finalized and never disposed of (L5)");
 	fh_torture_check(device->t, device->canary == (FH_TORTURE_CANARY | device->serial),
 			 "finalized twice");
 	device->canary = FH_TORTURE_DEAD;
@@ -438,5 +461,7 @@ const struct fh_type fh_torture_device_type = {
 const struct fh_type fh_torture_own_type = {
 	.name = "torture-own",
 	.parent = &fh_torture_device_type,
+	.dispose = dispose_own,
+	.finalize = finalize_own,
 	.device = &(const struct fh_device_ops){ .own_domain = true },
 };

@@ -154,6 +154,21 @@ static struct fh_device *take_device(struct fh_torture *t, uint64_t *random)
 	return fh_torture_swap(&t->devices[fh_torture_pick(random, FH_TORTURE_DEVICES)], NULL);
 }
 
+/* Nothing can be hung on a device that has been detached, by itself or by others (L6). */
+static void check_detached(struct fh_torture *t, struct fh_device *device)
+{
+	struct fh_region *const region = fh_region_new_container(device, NULL, 0x1000);
+	struct fh_pin *const pin = fh_object_pin(t->system, device, "too late");
+	struct fh_io *const io = fh_io_begin(device, "too late");
+
+	fh_torture_check(t, region == NULL, "a region was born under a device that is detached");
+	fh_torture_check(t, pin == NULL, "a pin in the name of a device that is detached");
+	fh_torture_check(t, io == NULL, "an operation of a device that is detached");
+	fh_torture_check(t, !fh_device_is_realized(device), "detached, and still realized");
+	if (io != NULL)
+		fh_io_complete(io, NULL, NULL);
+}
+
 /* Outside of everything: when this returns it is done. */
 static enum fh_torture_outcome row_unplug(struct fh_torture *t, uint64_t *random)
 {
@@ -163,6 +178,7 @@ static enum fh_torture_outcome row_unplug(struct fh_torture *t, uint64_t *random
 		return FH_TORTURE_IDLE;
 	fh_device_unplug(device);
 	fh_torture_check(t, fh_object_is_disposed(device), "unplugged, but not disposed of");
+	check_detached(t, device);
 	if (fh_torture_chance(random, 4))
 		fh_device_unplug(device);
 	fh_object_unref(device);

@@ -127,6 +127,7 @@ struct fh_torture_command {
 /* What a listener has been told, added up: nothing, once it is gone. */
 struct fh_torture_ear {
 	struct fh_torture_ear *next;
+	struct fh_torture *t;
 	uint64_t sum;  /* guarded by the topology lock, which the library holds */
 	int64_t count; /* the same */
 };
@@ -196,6 +197,7 @@ struct fh_torture_device {
 
 	uint64_t changes; /* guarded by the library: of the input, one at a time */
 	bool gone;	  /* unrealized: never called again */
+	bool disposed;	  /* its dispose callback was called */
 	_Atomic uint64_t fast_calls;
 	_Atomic uint64_t told; /* by watches and the like */
 };
