@@ -8,8 +8,14 @@
  * place in the machine. When the last pin has gone as well and a grace period is over, it is
  * *finalized*: its memory goes. docs/lifetimes.md states the laws L1 to L8 in full.
  *
- * Ownership words used in all headers: (borrowed), (ref taken), (owned by caller), (consumed).
- * Every function may be called from any thread unless its comment says otherwise.
+ * What holds in all headers, unless a comment says otherwise:
+ * - Ownership words: (borrowed) stays the giver's; (ref taken), (owned by caller): to be given back;
+ *   (consumed): the callee's from the call on.
+ * - Functions may be called from any thread and in any context. What waits says where it may not be
+ *   called. Listeners and interrupt inputs are leaves: they call little (see there).
+ * - Arguments are of one machine and not NULL. An @c err may always be NULL. On an error nothing has
+ *   changed and outputs are untouched.
+ * - Guest addresses, offsets and sizes are in bytes; times are nanoseconds of CLOCK_MONOTONIC.
  */
 #ifndef FREEHOLD_OBJECT_H
 #define FREEHOLD_OBJECT_H
@@ -84,6 +90,7 @@ struct fh_interface {
 	const char *name;
 };
 
+/** What a type gives for an interface. */
 struct fh_interface_entry {
 	const struct fh_interface *interface;
 	const void *ops;
@@ -120,38 +127,43 @@ struct fh_type {
 	const struct fh_core_ops *core;			 /**< the library's own types only */
 };
 
-/** The root of all types. */
+/** The root of all types: what is none else. Not abstract. */
 FH_API extern const struct fh_type fh_object_type;
 
 /**
  * Make @type known by name in the machine, with its parents (needed only for creation by name
- * and introspection).
+ * and introspection). The table and all it points to stay as they are as long as the machine; so
+ * does every type's of which an object is made.
  * Errors: FH_EEXIST, another type has the name.
  */
 FH_API enum fh_code fh_machine_add_type(struct fh_machine *m, const struct fh_type *type,
 					struct fh_error *err);
 
-/** The type of that name made known to the machine, or NULL (borrowed). */
+/** The type made known to the machine by that name, or NULL (borrowed). */
 FH_API const struct fh_type *fh_machine_find_type(struct fh_machine *m, const char *name);
 
 /* --- Creation, refs ------------------------------------------------------------------------- */
 
 /**
  * A new object outside the tree (owned by caller).
- * Errors: FH_ETYPE, @type is abstract; whatever an init returned.
+ * Errors (NULL): FH_ETYPE @type is abstract; what a property's default cannot be; whatever an init
+ * returned.
  */
 FH_API struct fh_object *fh_object_new(struct fh_machine *m, const struct fh_type *type,
 				       struct fh_error *err);
 
 /**
  * A new object as child @name of @parent (borrowed: the parent holds the ref). @name NULL: a child
- * without a name.
- * Errors: as fh_object_new() and fh_object_add_child().
+ * without a name; it is copied.
+ * Errors (NULL): as fh_object_new() and fh_object_add_child().
  */
 FH_API struct fh_object *fh_object_new_child(FH_ANY parent, const char *name,
 					     const struct fh_type *type, struct fh_error *err);
 
-/** One more ref. The caller must own one, or know that one is owned meanwhile. Returns @object. */
+/**
+ * One more ref (ref taken). The caller owns one, or knows that one is owned meanwhile (asserted).
+ * Returns @object.
+ */
 FH_API void *fh_object_ref(FH_ANY object);
 
 /**
@@ -161,36 +173,45 @@ FH_API void *fh_object_ref(FH_ANY object);
 FH_API bool fh_object_try_ref(FH_ANY object);
 
 /**
- * Give a ref back. NULL is allowed. The last one disposes of the object: at once if it was never
- * shown and has no tree below it, else on control. Returns NULL: `p = fh_object_unref(p)`.
+ * Give a ref back (consumed). NULL is allowed. The last one disposes of the object: at once if it
+ * was never shown and has no tree below it, or if it is one of those that fh_object_dispose() takes
+ * at once; else it is hidden at once and the rest is control's. Never waits. Returns NULL:
+ * `p = fh_object_unref(p)`. Context, of the last one: not in a listener or an interrupt input.
  */
 FH_API void *fh_object_unref(FH_ANY object);
 
-/** For FH_CLEANUP: unrefs what the variable points to. */
+/** fh_object_unref() for FH_CLEANUP: of what the variable points to. */
 FH_API void fh_object_unrefp(void *pointer_to_object_pointer);
 
 /**
  * Dispose of the object: remove it and all below it from the machine, in the order of law L6.
- * Regions, aliases, timers, bottom halves, interrupt lines: at once, legal in any callback. What
- * owns callbacks or children: outside callbacks, read sections and transactions it is done when
- * this returns; inside, it is hidden from the guest when this returns and the rest runs on the
- * machine's control queue. Refs and pins of others stay valid; the name is free when it is done.
- * Twice is harmless.
+ * Regions, spaces, listeners, interrupt lines, timers, bottom halves: at once, never waits, legal in
+ * any callback. What owns callbacks or children: outside callbacks, read sections, transactions and
+ * finalizers it is done when this returns; inside, it is hidden from the guest when this returns
+ * (from a transaction: when that commits) and the rest runs on the machine's control queue. Refs
+ * and pins of others stay valid; the name is free when it is done. Twice is harmless, NULL is
+ * allowed. Context: not in a listener or an interrupt input.
  */
 FH_API void fh_object_dispose(FH_ANY object);
 
-/** True from the moment dispose was asked for or the last ref went. */
+/** True from the moment dispose was asked for or the last ref went; of what lies below: it left. */
 FH_API bool fh_object_is_disposed(FH_ANY object);
 
 /* --- Casts ---------------------------------------------------------------------------------- */
 
-/** The object, if it is of @type or derives from it, else NULL. Constant cost. */
+/**
+ * The object, if it is of @type or derives from it, else NULL (borrowed). NULL is allowed: NULL.
+ * Constant cost.
+ */
 FH_API struct fh_object *fh_object_cast(FH_ANY object, const struct fh_type *type);
 
-/** The state of the level @type of the object; it must be of that type (asserted). Constant cost. */
+/**
+ * The state of the level @type of the object (borrowed), which must be of that type (asserted).
+ * Constant cost.
+ */
 FH_API void *fh_object_state(FH_ANY object, const struct fh_type *type);
 
-/** What the object's most derived type gives for the interface, or NULL. Constant cost. */
+/** What the object's type, or the nearest above, gives for the interface, or NULL. Constant cost. */
 FH_API const void *fh_object_interface(FH_ANY object, const struct fh_interface *interface);
 
 /** The object's own type; its machine (borrowed). */
@@ -200,10 +221,11 @@ FH_API struct fh_machine *fh_object_get_machine(FH_ANY object);
 /* --- The tree ------------------------------------------------------------------------------- */
 
 /**
- * Put @child under @parent, which takes a ref. @name: without '/', not empty; NULL: no name.
+ * Put @child under @parent, which takes a ref. @name (copied): without '/', not empty; NULL: no
+ * name. Regions, spaces, lines and the like have no children (asserted).
  * A child of an owner that is not shown is not shown; of one that was hidden, never.
- * Errors, nothing changed: FH_EEXIST the name is taken; FH_EBUSY @child has a parent; FH_EDEAD one
- * of them is disposed of; FH_ELOOP @parent is below @child; FH_EINVAL the name.
+ * Errors: FH_EEXIST the name is taken; FH_EBUSY @child has a parent or a name; FH_EDEAD one of them
+ * is disposed of; FH_ELOOP @parent is below @child; FH_EINVAL the name, or two machines.
  */
 FH_API enum fh_code fh_object_add_child(FH_ANY parent, const char *name, FH_ANY child,
 					struct fh_error *err);
@@ -211,7 +233,7 @@ FH_API enum fh_code fh_object_add_child(FH_ANY parent, const char *name, FH_ANY 
 /** The child of that name (ref taken), or NULL. Constant cost. */
 FH_API struct fh_object *fh_object_find_child(FH_ANY parent, const char *name);
 
-/** The object at an absolute path ("/a/b"), or NULL (ref taken). */
+/** The object at an absolute path ("/a/b"; "/" is the root), or NULL (ref taken). */
 FH_API struct fh_object *fh_object_find(struct fh_machine *m, const char *path);
 
 /** The parent (ref taken), or NULL. */
@@ -221,14 +243,15 @@ FH_API struct fh_object *fh_object_find_parent(FH_ANY object);
 FH_API const char *fh_object_name(FH_ANY object);
 
 /**
- * The canonical path, or of an object that has left the tree the last one, into @buffer, always
- * terminated. Returns the length it would need, without the terminator.
+ * The canonical path, or of an object that has left the tree the last one, into @buffer of @size
+ * bytes, terminated unless @size is 0. What has no name stands as its type in angle brackets.
+ * Returns the length it would need, without the terminator.
  */
 FH_API size_t fh_object_path(FH_ANY object, char *buffer, size_t size);
 
 /**
  * Call @visit for every child in order of creation; each is kept alive for the call. Stops when it
- * returns false. Children may be added and removed meanwhile.
+ * returns false. Children may be added and removed meanwhile. @visit is called under no lock.
  */
 FH_API void fh_object_each_child(FH_ANY parent, bool (*visit)(struct fh_object *child, void *arg),
 				 void *arg);
@@ -237,17 +260,18 @@ FH_API void fh_object_each_child(FH_ANY parent, bool (*visit)(struct fh_object *
 
 /**
  * Keep @target's memory until fh_unpin(), in the name of @holder. @kind is a constant string for
- * the ledger ("dma", "cache"). A pin keeps nothing in the machine: the target may still be disposed
- * of. It ends by itself when the holder is disposed of. The caller has a ref or pin of the target,
- * or found it in the present read section.
+ * the ledger ("dma", "cache"), not copied. A pin keeps nothing in the machine: the target may still
+ * be disposed of. It ends by itself when the holder is disposed of. The caller has a ref or pin of
+ * the target, or found it in the present read section. The result is borrowed from the holder,
+ * which keeps it, ended or not, as long as its own memory.
  * Returns NULL if either has been detached (L6).
  */
 FH_API struct fh_pin *fh_object_pin(FH_ANY target, FH_ANY holder, const char *kind);
 
 /**
  * The same, and @revoke is called once on control when the target is disposed of, after the drain,
- * unless the holder is hidden or the pin has ended. It should unpin. Not called in a transaction
- * or under any lock but the holder's domain.
+ * unless the holder is hidden or the pin has ended. It should unpin. Context: as a callback of the
+ * holder, in its domain. Returns NULL also if the target's dispose has begun.
  */
 FH_API struct fh_pin *fh_object_pin_revocable(FH_ANY target, FH_ANY holder, const char *kind,
 					      void (*revoke)(struct fh_pin *pin, void *state),
@@ -261,31 +285,38 @@ FH_API struct fh_pin *fh_unpin(struct fh_pin *pin);
 
 /* --- Weak references, watches --------------------------------------------------------------- */
 
-/** A reference that keeps nothing alive (owned by caller). */
+/** A reference that keeps nothing alive (owned by caller). Of a detached target it reads as NULL. */
 FH_API struct fh_weak *fh_weak_new(FH_ANY target);
-/** The target (ref taken), or NULL once it is being disposed of. */
+/** The target (ref taken), or NULL once its dispose was asked for. */
 FH_API struct fh_object *fh_weak_get(struct fh_weak *weak);
-/** Returns NULL; NULL is allowed. */
+/** Give the reference back (consumed). Returns NULL; NULL is allowed. Also after the machine. */
 FH_API struct fh_weak *fh_weak_free(struct fh_weak *weak);
 
 /**
- * Be told once when @target is disposed of: after its drain, on control (or where its last ref goes,
- * see struct fh_type). It belongs to @holder and goes with it. Returns NULL if either is detached.
+ * Be told once when @target is disposed of: on control after its detach (or where its last ref goes,
+ * see struct fh_type). The watch belongs to @holder (borrowed) and goes with it: a holder that has
+ * been detached is not told. Returns NULL if either is detached. Context of @disposed: under no lock
+ * and in no domain; @target is borrowed for the call.
  */
 FH_API struct fh_watch *fh_object_watch(FH_ANY target, FH_ANY holder,
 					void (*disposed)(struct fh_object *target, void *state),
 					void *state);
-/** Not told any more once this returns, unless it is being told at this moment. Returns NULL. */
+/**
+ * Not told any more once this returns, unless it is being told at this moment (consumed). NULL is
+ * allowed, and a watch that was told, as long as its holder is there. Returns NULL.
+ */
 FH_API struct fh_watch *fh_watch_remove(struct fh_watch *watch);
 
 /* --- Why is it alive (L8) ------------------------------------------------------------------- */
 
 /**
  * Print why the object is alive: path, state, each ref and pin with holder and kind, and where a
- * view still shows it. For people; takes locks and time in proportion to the machine.
+ * view still shows it. For people; takes locks and time in proportion to the machine. @out is
+ * written under no lock.
  */
 FH_API void fh_object_explain(FH_ANY object, FILE *out);
 
+/** How many objects a machine has had. */
 struct fh_ledger {
 	uint64_t created; /**< objects ever made, without the machine's own */
 	uint64_t died;	  /**< finalized */
@@ -296,8 +327,8 @@ struct fh_ledger {
 FH_API struct fh_ledger fh_ledger_read(struct fh_machine *m);
 
 /**
- * Print the counts and, for each object alive, why; cycles of pins and refs among disposed
- * objects as cycles. Returns the number alive, at most INT_MAX.
+ * Print the counts and, for each object alive (of a crowd: for the first hundred), why; cycles of
+ * pins and refs among disposed objects as cycles. Returns the number alive, at most INT_MAX.
  */
 FH_API int fh_ledger_print(struct fh_machine *m, FILE *out);
 
