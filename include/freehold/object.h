@@ -9,12 +9,12 @@
  * *finalized*: its memory goes. docs/lifetimes.md states the laws L1 to L8 in full.
  *
  * What holds in all headers, unless a comment says otherwise:
- * - Ownership words: (borrowed) stays the giver's; (ref taken), (owned by caller): to be given back;
- *   (consumed): the callee's from the call on.
+ * - Ownership words: (borrowed) stays the giver's; (ref taken), (owned by caller): to be given
+ *   back; (consumed): the callee's from the call on.
  * - Functions may be called from any thread and in any context. What waits says where it may not be
  *   called. Listeners and interrupt inputs are leaves: they call little (see there).
- * - Arguments are of one machine and not NULL. An @c err may always be NULL. On an error nothing has
- *   changed and outputs are untouched.
+ * - Arguments are of one machine and not NULL. An @c err may always be NULL. On an error nothing
+ *   has changed and outputs are untouched.
  * - Guest addresses, offsets and sizes are in bytes; times are nanoseconds of CLOCK_MONOTONIC.
  */
 #ifndef FREEHOLD_OBJECT_H
@@ -106,7 +106,9 @@ struct fh_type {
 	bool abstract;		      /**< cannot be created itself */
 	size_t state_size;
 
-	/** Base first. May fail: then what earlier levels did is undone and nothing is left (L7). */
+	/**
+	 * Base first. May fail: then what earlier levels did is undone and nothing is left (L7).
+	 */
 	enum fh_code (*init)(struct fh_object *object, void *state, struct fh_error *err);
 
 	/**
@@ -185,12 +187,12 @@ FH_API void fh_object_unrefp(void *pointer_to_object_pointer);
 
 /**
  * Dispose of the object: remove it and all below it from the machine, in the order of law L6.
- * Regions, spaces, listeners, interrupt lines, timers, bottom halves: at once, never waits, legal in
- * any callback. What owns callbacks or children: outside callbacks, read sections, transactions and
- * finalizers it is done when this returns; inside, it is hidden from the guest when this returns
- * (from a transaction: when that commits) and the rest runs on the machine's control queue. Refs
- * and pins of others stay valid; the name is free when it is done. Twice is harmless, NULL is
- * allowed. Context: not in a listener or an interrupt input.
+ * Regions, spaces, listeners, interrupt lines, timers, bottom halves: at once, never waits, legal
+ * in any callback. What owns callbacks or children: outside callbacks, read sections, transactions
+ * and finalizers it is done when this returns; inside, it is hidden from the guest when this
+ * returns (from a transaction: when that commits) and the rest runs on the machine's control
+ * queue. Refs and pins of others stay valid; the name is free when it is done. Twice is harmless,
+ * NULL is allowed. Context: not in a listener or an interrupt input.
  */
 FH_API void fh_object_dispose(FH_ANY object);
 
@@ -211,7 +213,9 @@ FH_API struct fh_object *fh_object_cast(FH_ANY object, const struct fh_type *typ
  */
 FH_API void *fh_object_state(FH_ANY object, const struct fh_type *type);
 
-/** What the object's type, or the nearest above, gives for the interface, or NULL. Constant cost. */
+/**
+ * What the object's type, or the nearest above, gives for the interface, or NULL. Constant cost.
+ */
 FH_API const void *fh_object_interface(FH_ANY object, const struct fh_interface *interface);
 
 /** The object's own type; its machine (borrowed). */
@@ -285,7 +289,9 @@ FH_API struct fh_pin *fh_unpin(struct fh_pin *pin);
 
 /* --- Weak references, watches --------------------------------------------------------------- */
 
-/** A reference that keeps nothing alive (owned by caller). Of a detached target it reads as NULL. */
+/**
+ * A reference that keeps nothing alive (owned by caller). Of a detached target it reads as NULL.
+ */
 FH_API struct fh_weak *fh_weak_new(FH_ANY target);
 /** The target (ref taken), or NULL once its dispose was asked for. */
 FH_API struct fh_object *fh_weak_get(struct fh_weak *weak);
@@ -293,10 +299,10 @@ FH_API struct fh_object *fh_weak_get(struct fh_weak *weak);
 FH_API struct fh_weak *fh_weak_free(struct fh_weak *weak);
 
 /**
- * Be told once when @target is disposed of: on control after its detach (or where its last ref goes,
- * see struct fh_type). The watch belongs to @holder (borrowed) and goes with it: a holder that has
- * been detached is not told. Returns NULL if either is detached. Context of @disposed: under no lock
- * and in no domain; @target is borrowed for the call.
+ * Be told once when @target is disposed of: on control after its detach (or where its last ref
+ * goes, see struct fh_type). The watch belongs to @holder (borrowed) and goes with it: a holder
+ * that has been detached is not told. Returns NULL if either is detached. Context of @disposed:
+ * under no lock and in no domain; @target is borrowed for the call.
  */
 FH_API struct fh_watch *fh_object_watch(FH_ANY target, FH_ANY holder,
 					void (*disposed)(struct fh_object *target, void *state),

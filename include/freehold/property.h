@@ -78,10 +78,10 @@ struct fh_property {
  * Set a property. On a realized device the set is a callback: it waits for the device's domain, and
  * may not be made in a transaction, a listener or an interrupt input.
  * Errors, nothing changed: FH_ENOENT no such property; FH_ETYPE another kind; FH_ERANGE the value
- * does not fit; FH_EPERM read-only, or not settable any more; FH_EDEAD the object or a link's target
- * has been detached, or the device is hidden; FH_EINVAL a link to another machine's object; FH_EBUSY
- * the set would re-enter a realized device that is in a callback, or wait in a circle; FH_ENOMEM no
- * memory for the string; whatever the setter returned.
+ * does not fit; FH_EPERM read-only, or not settable any more; FH_EDEAD the object or a link's
+ * target has been detached, or the device is hidden; FH_EINVAL a link to another machine's object;
+ * FH_EBUSY the set would re-enter a realized device that is in a callback, or wait in a circle;
+ * FH_ENOMEM no memory for the string; whatever the setter returned.
  */
 FH_API enum fh_code fh_object_set_bool(FH_ANY object, const char *name, bool value,
 				       struct fh_error *err);
@@ -95,7 +95,8 @@ FH_API enum fh_code fh_object_set_link(FH_ANY object, const char *name, FH_ANY t
 				       struct fh_error *err); /**< target NULL: none */
 /**
  * From text, as a command line has it, any kind: on/off, 17 or 0x11, sizes as 4K, names of an enum,
- * absolute paths of objects ("": none). Also FH_EFORMAT: it does not parse; FH_ENOENT: no such path.
+ * absolute paths of objects ("": none). Also FH_EFORMAT: it does not parse; FH_ENOENT: no such
+ * path.
  */
 FH_API enum fh_code fh_object_set_text(FH_ANY object, const char *name, const char *text,
 				       struct fh_error *err);
@@ -121,8 +122,8 @@ FH_API enum fh_code fh_object_get_text(FH_ANY object, const char *name, char **r
 				       struct fh_error *err);
 
 /**
- * Call @visit for every property of the type, inherited ones first, until it returns false. @level is
- * the type that declares it; one that a derived type declares anew is visited there.
+ * Call @visit for every property of the type, inherited ones first, until it returns false. @level
+ * is the type that declares it; one that a derived type declares anew is visited there.
  */
 FH_API void fh_type_each_property(const struct fh_type *type,
 				  bool (*visit)(const struct fh_type *level,

@@ -55,8 +55,8 @@ struct fh_access_sizes {
  * `valid` is what the guest may do; anything else is a decode error. It judges a typed access of 1,
  * 2, 4 or 8 bytes in one range as it is; other accesses are first cut into pieces that it takes, if
  * there are such. `impl` is what the callbacks take: the core splits wider and widens narrower
- * pieces, in the byte order of the region. Alignment is that of the offset. A field that is 0
- * means: min 1; valid.max 8; impl.max = valid.max.
+ * pieces, in the byte order of the region. A field that is 0 means: min 1; valid.max 8; impl.max =
+ * valid.max.
  * A write narrower than impl.min becomes a read, a change of the bytes meant, and a write, if
  * `read_modify_write` says so, else FH_TX_DEVICE_ERROR: neighbours are never overwritten. A widened
  * access is aligned to impl.min, and may reach beyond the end of a region of an odd size.
@@ -70,10 +70,14 @@ struct fh_region_ops {
 	/** NULL: writes are decode errors. The bytes above @size of @value are 0. */
 	enum fh_tx (*write)(void *state, uint64_t offset, uint64_t value, unsigned size,
 			    struct fh_attrs attrs);
-	/** Optional: refuse (false: decode error) a piece that `valid` lets through. Same context. */
+	/**
+	 * Optional: refuse (false: decode error) a piece that `valid` lets through. Same context.
+	 */
 	bool (*accepts)(void *state, uint64_t offset, unsigned size, bool write,
 			struct fh_attrs attrs);
-	/** Optional: called once when the region is finalized; releases @state. Context: finalize. */
+	/**
+	 * Optional: called once when the region is finalized; releases @state. Context: finalize.
+	 */
 	void (*release)(void *state);
 	struct fh_access_sizes valid;
 	struct fh_access_sizes impl;
@@ -91,7 +95,9 @@ struct fh_region_ops {
  * RAM (see there). What was given (@state, @ptr) is then not released.
  */
 
-/** Holds subregions; its holes show what lies under it. For @owner, @name and the result see above. */
+/**
+ * Holds subregions; its holes show what lies under it. For @owner, @name and the result see above.
+ */
 FH_API struct fh_region *fh_region_new_container(FH_ANY owner, const char *name, uint64_t size);
 
 /**
@@ -143,7 +149,9 @@ FH_API struct fh_region *fh_region_new_alias(FH_ANY owner, const char *name,
 					     struct fh_region *target, uint64_t offset,
 					     uint64_t size);
 
-/** An address range that is someone else's: accesses are decode errors, listeners are told of it. */
+/**
+ * An address range that is someone else's: accesses are decode errors, listeners are told of it.
+ */
 FH_API struct fh_region *fh_region_new_reservation(FH_ANY owner, const char *name, uint64_t size);
 
 /* --- Structure ------------------------------------------------------------------------------ */
@@ -163,8 +171,9 @@ FH_API enum fh_code fh_region_add(struct fh_region *container, struct fh_region 
 FH_API void fh_region_remove(struct fh_region *sub);
 
 /**
- * Dispose of the region: as fh_object_dispose(). NULL is allowed. Returns NULL. A ref of the caller's
- * stays: who owns the region gives it back with fh_object_unref(), which disposes of it as well.
+ * Dispose of the region: as fh_object_dispose(). NULL is allowed. Returns NULL. A ref of the
+ * caller's stays: who owns the region gives it back with fh_object_unref(), which disposes of it
+ * as well.
  */
 FH_API struct fh_region *fh_region_destroy(struct fh_region *region);
 
@@ -191,8 +200,8 @@ FH_API enum fh_code fh_region_resize(struct fh_region *region, uint64_t size);
 /** FH_EDEAD; FH_ETYPE: not an alias. */
 FH_API enum fh_code fh_region_set_alias_offset(struct fh_region *alias, uint64_t offset);
 /**
- * @target NULL: a hole. FH_ETYPE not an alias; FH_ELOOP it would close a cycle; FH_EDEAD one of them
- * has been detached; FH_EINVAL other machines.
+ * @target NULL: a hole. FH_ETYPE not an alias; FH_ELOOP it would close a cycle; FH_EDEAD one of
+ * them has been detached; FH_EINVAL other machines.
  */
 FH_API enum fh_code fh_region_set_alias_target(struct fh_region *alias, struct fh_region *target);
 /**
@@ -202,7 +211,9 @@ FH_API enum fh_code fh_region_set_alias_target(struct fh_region *alias, struct f
 FH_API enum fh_code fh_region_set_readonly(struct fh_region *region, bool readonly);
 /** A mark for listeners and listings. Inherited as the above. FH_EDEAD. */
 FH_API enum fh_code fh_region_set_nonvolatile(struct fh_region *region, bool nonvolatile);
-/** Whether reads go to memory (from birth) or to the callbacks. FH_EDEAD; FH_ETYPE: no ROM device. */
+/**
+ * Whether reads go to memory (from birth) or to the callbacks. FH_EDEAD; FH_ETYPE: no ROM device.
+ */
 FH_API enum fh_code fh_region_set_rom_mode(struct fh_region *region, bool rom_mode);
 /** Adjacent ranges of it are never joined to one. FH_EDEAD. */
 FH_API enum fh_code fh_region_set_unmergeable(struct fh_region *region, bool unmergeable);
@@ -233,8 +244,8 @@ enum fh_region_kind {
 };
 
 /**
- * A snapshot of a region, taken under the topology lock; its pointers are only as valid as the caller
- * knows (in a transaction: as long as that).
+ * A snapshot of a region, taken under the topology lock; its pointers are only as valid as the
+ * caller knows (in a transaction: as long as that).
  */
 struct fh_region_info {
 	enum fh_region_kind kind;
