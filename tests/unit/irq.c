@@ -613,7 +613,7 @@ static void plug_and_unplug(void *arg)
 	struct fh_irq *out = fh_device_irq(
 		(struct fh_device *)fh_object_find_child(m, "driver"), "out");
 
-	for (unsigned i = 0; i < 100; i++) {
+	for (unsigned i = 0; i < 40; i++) {
 		struct ear ear = { 0 };
 		struct fh_device *board = board_plug(m, NULL);
 
