@@ -99,7 +99,7 @@ static struct fh_domain *domain_fix_locked(struct fh_device *device)
 	if (!domain) {
 		domain = fh_domain_new();
 		atomic_store_explicit(&bringer->domain, domain, memory_order_release);
-		/* So that its finalize, where the domain goes, waits for a grace period (lock.h R2). */
+		/* Its finalize, where the domain goes, shall wait for a grace period: lock.h R2. */
 		fh_object_set_flags(&bringer->object, FH_OBJECT_FINDABLE);
 	}
 	for (; device != bringer; device = device_at_or_above(device->object.parent)) {
@@ -125,12 +125,10 @@ struct fh_domain *fh_device_domain(struct fh_device *device)
 struct fh_domain *fh_device_domain_of(struct fh_object *owner)
 {
 	struct fh_domain *domain = NULL;
-	struct fh_device *device = fh_io_device(owner);
+	struct fh_device *device;
 
 	if (fh_object_is_device(owner))
-		device = fh_device_of(owner);
-	if (device)
-		return fh_device_domain(device);
+		return fh_device_domain(fh_device_of(owner));
 	fh_lock_acquire(&owner->machine->tree_lock);
 	device = device_at_or_above(owner);
 	if (device)

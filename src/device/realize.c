@@ -34,10 +34,10 @@ bool fh_frame_begin(struct fh_frame *frame, struct fh_object *owner)
 	fh_chain_assert_may_access(t);
 	fh_assert(!fh_rcu_in_section(t));
 	*frame = (struct fh_frame){ .up = t->chain, .owner = owner, .target = owner };
-	/* It is not of a guest's making, so that it is none of the depths that FH_CHAIN_MAX counts. */
+	/* Not of a guest's making, so that it is none of the depths that FH_CHAIN_MAX counts. */
 	frame->depth = frame->up ? frame->up->depth : 0;
 	fh_rcu_read_begin(t);
-	/* One word tells: either this sees HIDDEN, or who hides the owner sees that it is to be drained. */
+	/* One word: either this sees HIDDEN, or who hides the owner sees that it must drain. */
 	if (!(fh_object_set_flags(owner, FH_OBJECT_EXPOSED) & FH_OBJECT_HIDDEN)) {
 		fh_object_hold(owner);
 		/* Relaxed: see chain_count() in chain.c. */
@@ -250,7 +250,7 @@ static enum fh_code realize_begin(struct fh_device *device, struct fh_error *err
 	return code;
 }
 
-/* The first device below @top that is to be realized, after @last if that is still there; pinned. */
+/* The first device below @top that is to be realized, behind @last if that is there; pinned. */
 static struct fh_device *next_to_realize(struct fh_object *top, struct fh_object *last)
 {
 	struct fh_machine *m = top->machine;
@@ -290,7 +290,8 @@ static enum fh_code realize_children(struct fh_device *device, struct fh_error *
 			continue;
 		FH_POINT("realize.child");
 		code = fh_device_realize(child, err);
-		if (code == FH_EDEAD && fh_object_has(last, FH_OBJECT_REQUESTED | FH_OBJECT_HIDDEN)) {
+		if (code == FH_EDEAD &&
+		    fh_object_has(last, FH_OBJECT_REQUESTED | FH_OBJECT_HIDDEN)) {
 			fh_error_clear(err);
 			code = FH_OK;
 		}

@@ -48,8 +48,8 @@ static void input_tell(struct fh_irq *input, struct fh_thread *t, bool level)
 }
 
 /*
- * One step of telling what `pending` says. False: there is nothing to tell. The look at the shown bit
- * lies in the section of the calls (L6).
+ * One step of telling what `pending` says. False: there is nothing to tell. The look at the shown
+ * bit lies in the section of the calls (L6).
  */
 static bool input_step(struct fh_irq *input, struct fh_thread *t, uint64_t pending)
 {
