@@ -208,7 +208,7 @@ static enum fh_code get_wide(json_t *object, const char *where, const char *key,
 			     unsigned __int128 max, unsigned __int128 *ret_value,
 			     struct fh_error *err)
 {
-	const char *text;
+	const char *text = NULL;
 	const enum fh_code code = fh_map_get_text(object, where, key, &text, err);
 
 	if (code != FH_OK)
@@ -225,7 +225,7 @@ static enum fh_code get_wide(json_t *object, const char *where, const char *key,
 enum fh_code fh_map_get_hex(json_t *object, const char *where, const char *key, uint64_t *ret_value,
 			    struct fh_error *err)
 {
-	unsigned __int128 value;
+	unsigned __int128 value = 0;
 	const enum fh_code code = get_wide(object, where, key, UINT64_MAX, &value, err);
 
 	if (code == FH_OK)
@@ -237,7 +237,7 @@ enum fh_code fh_map_get_size(json_t *object, const char *where, const char *key,
 			     struct fh_error *err)
 {
 	const unsigned __int128 all = (unsigned __int128)1 << 64;
-	unsigned __int128 value;
+	unsigned __int128 value = 0;
 	const enum fh_code code = get_wide(object, where, key, all, &value, err);
 
 	if (code != FH_OK)

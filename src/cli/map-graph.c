@@ -214,14 +214,15 @@ enum fh_code fh_map_check_graph(struct fh_map *map, struct fh_error *err)
 		.states = calloc(map->region_count + 1, sizeof(*walk.states)),
 		.pieces = calloc(map->region_count + 1, sizeof(*walk.pieces)),
 	};
-	enum fh_code code;
+	enum fh_code code = FH_ENOMEM;
 
-	if (walk.path == NULL || walk.states == NULL || walk.pieces == NULL)
-		code = fh_error_set(err, FH_ENOMEM, "not enough memory for it");
-	else
+	if (walk.path != NULL && walk.states != NULL && walk.pieces != NULL) {
 		code = find_cycles(&walk, err);
-	if (code == FH_OK)
-		code = count_pieces(&walk, err);
+		if (code == FH_OK)
+			code = count_pieces(&walk, err);
+	} else {
+		fh_error_set(err, code, "not enough memory for it");
+	}
 	free(walk.path);
 	free(walk.states);
 	free(walk.pieces);
