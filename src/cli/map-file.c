@@ -208,7 +208,7 @@ static enum fh_code get_wide(json_t *object, const char *where, const char *key,
 			     unsigned __int128 max, unsigned __int128 *ret_value,
 			     struct fh_error *err)
 {
-	const char *text = NULL;
+	const char *text = "";
 	const enum fh_code code = fh_map_get_text(object, where, key, &text, err);
 
 	if (code != FH_OK)
