@@ -232,7 +232,7 @@ enum fh_code fh_object_check_name(const char *name, struct fh_error *err);
 struct fh_pin {
 	_Atomic(struct fh_object *) target; /* NULL: ended, free to be used again */
 	struct fh_holding *holding;	    /* C */
-	const char *kind;
+	_Atomic(const char *) kind; /* who explains may look at it while the slot is used again */
 	uint64_t aux[4];
 	struct fh_revocation *revocation; /* holding->lock; NULL: not revocable */
 };

@@ -126,7 +126,8 @@ static struct fh_pin *slot_locked(struct fh_holding *holding, struct fh_thread *
 static void fill_slot(struct fh_pin *pin, struct fh_object *target, const char *kind)
 {
 	fh_object_hold(target);
-	pin->kind = kind;
+	/* Relaxed: constant text, for who explains. */
+	atomic_store_explicit(&pin->kind, kind, memory_order_relaxed);
 	/* Release: pairs with the acquires of whoever looks at the slot from another thread. */
 	atomic_store_explicit(&pin->target, target, memory_order_release);
 }
@@ -331,7 +332,9 @@ void fh_holding_each(struct fh_object *object,
 				atomic_load_explicit(&pin->target, memory_order_acquire);
 
 			if (target)
-				visit(target, pin->kind, arg);
+				visit(target,
+				      atomic_load_explicit(&pin->kind, memory_order_relaxed),
+				      arg);
 		}
 }
 
