@@ -105,7 +105,8 @@ static enum fh_code part_init(struct fh_object *object, void *state, struct fh_e
 	(void)object;
 	(void)err;
 	part->made = true;
-	bench.made++;
+	CHECK(bench.made - bench.disposed < RIG_DONE_MAX);
+	bench.born[bench.made++ - bench.disposed] = state;
 	return FH_OK;
 }
 
@@ -114,6 +115,8 @@ static void part_dispose(struct fh_object *object, void *state)
 	(void)object;
 	CHECK(((struct part *)state)->made);
 	bench.disposed++;
+	/* The last born is the first to go (L6, L7). */
+	CHECK(bench.born[bench.made - bench.disposed] == state);
 }
 
 static void part_finalize(struct fh_object *object, void *state)

@@ -32,7 +32,8 @@ struct bench {
 	unsigned step, fail_at;	     /* 0: never */
 	const void *done[RIG_DONE_MAX];  /* R3: the state of each level that is realized */
 	unsigned done_count;
-	unsigned made, disposed, finalized; /* rigs and parts */
+	const void *born[RIG_DONE_MAX]; /* rigs and parts not disposed of, in order of birth */
+	unsigned made, disposed, finalized; /* of these */
 
 	unsigned commits, added, removed; /* of the machine's memory */
 	unsigned rises;			  /* of the input */

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How much of something a test does: all of it, or less where every access is checked. The
+ * environment variable FH_STRESS_SCALE says how many percent instead, 100 being all.
+ */
+#ifndef SUPPORT_SCALE_H
+#define SUPPORT_SCALE_H
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SCALE_THREAD_SANITIZER 1
+#endif
+#if __has_feature(address_sanitizer)
+#define SCALE_ADDRESS_SANITIZER 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define SCALE_THREAD_SANITIZER 1
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define SCALE_ADDRESS_SANITIZER 1
+#endif
+
+#if defined(SCALE_THREAD_SANITIZER)
+#define SCALE_PERCENT 4
+#elif defined(SCALE_ADDRESS_SANITIZER)
+#define SCALE_PERCENT 20
+#else
+#define SCALE_PERCENT 100
+#endif
+
+static inline uint64_t scaled(uint64_t full)
+{
+	const char *text = getenv("FH_STRESS_SCALE");
+	const double percent = text ? strtod(text, NULL) : SCALE_PERCENT;
+	const double part = (double)full * percent / 100;
+
+	return part < 1 ? 1 : (uint64_t)part;
+}
+
+#endif
