@@ -272,6 +272,22 @@ void fh_object_last_unref(struct fh_object *object)
 	}
 }
 
+/*
+ * Somebody else has asked for the dispose and may not have queued it yet. The caller keeps the object's
+ * memory.
+ */
+static void wait_until_left(struct fh_object *object)
+{
+	struct fh_machine *m = object->machine;
+
+	while (!fh_object_has(object, FH_OBJECT_LEFT)) {
+		const uint32_t key = fh_gate_enter(&m->drained);
+
+		fh_gate_wait(&m->drained, key, 200000);
+		fh_control_run(m);
+	}
+}
+
 void fh_object_dispose(FH_ANY any)
 {
 	struct fh_object *object = fh_object_of(any);
@@ -299,10 +315,15 @@ void fh_object_dispose(FH_ANY any)
 	} else {
 		hide(object); /* it may have been asked for, and not yet hidden, by somebody else */
 	}
-	if (wait)
-		fh_control_run(m);
-	else if (first)
-		fh_machine_kick(m);
+	FH_POINT("dispose.requested");
+	if (!wait) {
+		if (first)
+			fh_machine_kick(m);
+		return;
+	}
+	fh_control_run(m);
+	if (!first)
+		wait_until_left(object);
 }
 
 /* --- Failed births (L7) --------------------------------------------------------------------- */
