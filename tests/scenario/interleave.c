@@ -375,18 +375,23 @@ static void removal_meets_the_last_unref(void **unused)
 	struct fh_region *ram = fh_region_new_ram(owner, "ram", 0x1000, NULL);
 	struct fh_object *holder = fh_object_new_child(m, "holder", &plain_type, NULL);
 	struct fh_pin *pin = fh_object_pin(owner, holder, "test");
-	struct worker unref;
+	struct worker unref, dispose;
 
 	(void)unused;
 	fh_region_add(memory_root(m), ram, 0, 0);
 	fh_point_arm("unref.last");
+	fh_point_arm("dispose.requested");
 	worker_start(&unref, run_unref, owner);
 	assert_true(fh_point_wait("unref.last"));
-	fh_object_dispose(owner);
+	worker_start(&dispose, run_dispose, owner);
+	assert_true(fh_point_wait("dispose.requested"));
 	load32(m, 0, FH_TX_DECODE_ERROR);
+	fh_point_release("dispose.requested");
+	/* The unref has claimed it and not queued it yet: dispose is not done, and does not return. */
+	assert_false(worker_done_within(&dispose, 20));
 	fh_point_release("unref.last");
 	worker_join(&unref);
-	fh_machine_poll(m);
+	worker_join(&dispose);
 	fh_unpin(pin);
 	fh_object_dispose(holder);
 	machine_check_alive(m, 0);
