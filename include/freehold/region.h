@@ -95,14 +95,12 @@ struct fh_region_ops {
  * RAM (see there). What was given (@state, @ptr) is then not released.
  */
 
-/**
- * Holds subregions; its holes show what lies under it. For @owner, @name and the result see above.
- */
+/** Holds subregions; its holes show what lies under it. */
 FH_API struct fh_region *fh_region_new_container(FH_ANY owner, const char *name, uint64_t size);
 
 /**
  * Registers. @ops and @state (both borrowed) must stay valid until the region is finalized; see
- * ops->release. The state of the owner does.
+ * ops->release. The state of the owner does. Else as fh_region_new_container().
  */
 FH_API struct fh_region *fh_region_new_mmio(FH_ANY owner, const char *name, uint64_t size,
 					    const struct fh_region_ops *ops, void *state);
@@ -110,14 +108,16 @@ FH_API struct fh_region *fh_region_new_mmio(FH_ANY owner, const char *name, uint
 /**
  * Anonymous, zeroed RAM, allocated lazily by the host.
  * Errors (NULL): FH_ENOMEM the host has no such amount of address space; FH_EINVAL @size is 0 or
- * 2^64; FH_EDEAD, FH_EEXIST, FH_EINVAL as above.
+ * 2^64; FH_EDEAD the owner has been detached; FH_EEXIST the name is taken; FH_EINVAL it is no name.
+ * Else as fh_region_new_container().
  */
 FH_API struct fh_region *fh_region_new_ram(FH_ANY owner, const char *name, uint64_t size,
 					   struct fh_error *err);
 
 /**
  * RAM at @ptr (borrowed), which must stay valid until @release(arg) is called when the region is
- * finalized (NULL: for ever). Context of @release: finalize, under no lock.
+ * finalized (NULL: for ever). Context of @release: finalize, under no lock. Else as
+ * fh_region_new_container().
  */
 FH_API struct fh_region *fh_region_new_ram_ptr(FH_ANY owner, const char *name, uint64_t size,
 					       void *ptr, void (*release)(void *arg), void *arg);
@@ -126,14 +126,16 @@ FH_API struct fh_region *fh_region_new_ram_ptr(FH_ANY owner, const char *name, u
 enum fh_rom_write { FH_ROM_IGNORE, FH_ROM_DECODE_ERROR };
 
 /**
- * ROM: reads RAM; guest writes change nothing; accesses with attrs.debug may write. Errors as RAM.
+ * ROM: reads RAM; guest writes change nothing; accesses with attrs.debug may write. Loaders may
+ * also write through fh_region_ram(). Errors and all else as fh_region_new_ram().
  */
 FH_API struct fh_region *fh_region_new_rom(FH_ANY owner, const char *name, uint64_t size,
 					   enum fh_rom_write write, struct fh_error *err);
 
 /**
  * ROM device: reads RAM while in ROM mode (from the start), else callbacks; writes are always
- * callbacks. Errors as RAM.
+ * callbacks. @ops and @state as in fh_region_new_mmio(), errors and all else as in
+ * fh_region_new_ram().
  */
 FH_API struct fh_region *fh_region_new_rom_device(FH_ANY owner, const char *name, uint64_t size,
 						  const struct fh_region_ops *ops, void *state,
@@ -143,7 +145,7 @@ FH_API struct fh_region *fh_region_new_rom_device(FH_ANY owner, const char *name
  * A window onto @target (not kept alive) from @offset on, with the target's own subregions; where
  * the target itself lies does not matter. @target may be NULL (a hole), or any region whose size it
  * may exceed (the rest is a hole). When the target is disposed of the alias is a hole.
- * Returns NULL too if @target has been detached.
+ * Returns NULL too if @target has been detached. Else as fh_region_new_container().
  */
 FH_API struct fh_region *fh_region_new_alias(FH_ANY owner, const char *name,
 					     struct fh_region *target, uint64_t offset,
@@ -151,6 +153,7 @@ FH_API struct fh_region *fh_region_new_alias(FH_ANY owner, const char *name,
 
 /**
  * An address range that is someone else's: accesses are decode errors, listeners are told of it.
+ * Else as fh_region_new_container().
  */
 FH_API struct fh_region *fh_region_new_reservation(FH_ANY owner, const char *name, uint64_t size);
 

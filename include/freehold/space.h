@@ -55,7 +55,7 @@ FH_API enum fh_tx fh_space_store(struct fh_space *space, uint64_t addr, unsigned
  * Bulk access of @size bytes (0: FH_TX_OK) in address order, registers in pieces that they take;
  * fill writes @byte over and over. One view for the whole of it, unless a callback on the way
  * blocked or waited. Parts that fail read as 0; the others are done all the same. Beyond the top
- * of the space: decode error.
+ * of the space: decode error. Result and context as for fh_space_load().
  */
 FH_API enum fh_tx fh_space_read(struct fh_space *space, uint64_t addr, void *buffer, uint64_t size,
 				struct fh_attrs attrs);
@@ -73,7 +73,7 @@ FH_API enum fh_tx fh_space_fill(struct fh_space *space, uint64_t addr, uint8_t b
 
 /**
  * Loads and stores with ordinary attributes, by width: fh_space_load32(space, addr, FH_LE, &value),
- * fh_space_store32(space, addr, value, FH_LE).
+ * fh_space_store32(space, addr, value, FH_LE). As fh_space_load() and fh_space_store().
  */
 #define FH_SPACE_TYPED(bits)                                                                       \
 	static inline enum fh_tx fh_space_load##bits(struct fh_space *space, uint64_t addr,        \
