@@ -23,6 +23,8 @@
 
 #include <freehold/freehold.h>
 
+#include "cpu/cpu.h"
+
 enum priv { PRIV_U = 0, PRIV_S = 1, PRIV_M = 3 };
 
 /* Exception causes, privileged specification, table of mcause. */
@@ -49,13 +51,6 @@ enum access { ACCESS_LOAD, ACCESS_STORE, ACCESS_FETCH };
 /* Interrupt numbers: bits of mip and mie. */
 enum { IRQ_SSI = 1, IRQ_MSI = 3, IRQ_STI = 5, IRQ_MTI = 7, IRQ_SEI = 9, IRQ_MEI = 11 };
 
-/* What -cpu can switch. */
-struct cpu_isa {
-	bool zba, zbb, zbs, zicbom, zicboz, sstc, svinval, svade, f, d, c;
-	bool sv48, sv57;
-	unsigned pmp_regions; /* 0, 16 */
-};
-
 struct pmp_entry {
 	uint8_t cfg;
 	uint64_t addr;	      /* as written to pmpaddr */
@@ -81,6 +76,8 @@ enum {
 
 struct tlb;
 struct tlb_entry;
+struct tlbs;
+struct map_changes;
 struct blocks;
 struct code_pages;
 
@@ -94,7 +91,9 @@ struct hart {
 	uint64_t tlb_mask;
 	struct tlb *tlb;       /* the same one; with mstatus.MPRV not that of fetches */
 	struct tlb *fetch_tlb;
+	struct tlbs *tlbs;     /* tlb.c: of all modes */
 	struct blocks *blocks;
+	uint32_t code_epoch;   /* blocks that say another one are looked at again (block.h) */
 	uint64_t instret;      /* retired; right outside of hart_run_blocks() and in what it calls */
 	int64_t budget;	       /* instructions until hart_run_blocks() returns, set by its caller */
 	_Atomic uint32_t attention; /* R1: ATTENTION_*; leave the fast path at the next block */
@@ -108,12 +107,17 @@ struct hart {
 	uint64_t mstatus, misa, medeleg, mideleg, mie, mtvec, mscratch, mepc, mcause, mtval;
 	uint64_t mcounteren, mcountinhibit, menvcfg, senvcfg;
 	uint64_t stvec, sscratch, sepc, scause, stval, scounteren, satp, stimecmp;
-	uint64_t mip_software; /* bits of mip that software sets: SSIP, STIP, SEIP */
+	uint64_t mip_software; /* bits of mip that software sets: STIP, SEIP */
 	uint64_t cycle_offset, instret_offset;
 	struct pmp_entry pmp[16];
 	struct trap trap; /* pending: raised by an operation, taken by hart.c */
+	bool waiting;	  /* wfi: until an interrupt is pending */
+	struct fh_timer *timer; /* stimecmp */
+	void (*trace)(void *arg, unsigned hart_id, uint64_t cause, uint64_t pc, uint64_t tval,
+		      unsigned to_priv);
+	void *trace_arg;
 
-	/* LR/SC: the physical address and the value that was loaded. */
+	/* LR/SC: the physical address, + 1 for a doubleword, and the value that was loaded. */
 	uint64_t reservation; /* UINT64_MAX: none */
 	uint64_t reserved_value;
 
@@ -126,10 +130,16 @@ struct hart {
 	struct code_pages *code_pages; /* shared by the harts of a machine */
 	uint64_t (*time)(void *arg); /* the machine's mtime, 10 MHz on virt */
 	void *time_arg;
+	uint64_t time_ns; /* of one tick */
 	uint64_t reset_pc, reset_a0, reset_a1;
 
 	/* From other threads. */
-	_Atomic uint64_t mip_lines; /* bits of mip that lines drive: MSIP, MTIP, MEIP, SEIP */
+	/*
+	 * Bits of mip that lines drive: MSIP, MTIP, MEIP, SEIP; and SSIP, which the edge of a line or
+	 * software sets and software clears.
+	 */
+	_Atomic uint64_t mip_lines;
+	struct map_changes *map_changes; /* tlb.c */
 	_Atomic bool stop;	    /* end the thread */
 };
 
