@@ -6,8 +6,59 @@
 #define CPU_BLOCK_H
 
 #include "cpu/hart.h"
+#include "cpu/op.h"
 
-#define BLOCK_HARTS_MAX 8
+#define BLOCK_HARTS_MAX	  8
+#define BLOCK_OPS_MAX	  32
+#define BLOCK_JUMPS_COUNT 4096
+
+/*
+ * A block is entered only if its epoch is the hart's code_epoch. Links lead to blocks of the same
+ * page, or to nothing: 0, what follows the block in memory; 1, where its last operation jumps to.
+ */
+struct block {
+	uint32_t epoch;	   /* 0: never current */
+	uint16_t count;	   /* instructions */
+	uint16_t bytes;
+	struct block *link[2];
+	uint64_t pa;
+	uint64_t pa_second; /* UINT64_MAX, but for single instructions: block.c R5 */
+	struct block *hash_next;
+	struct block *page_next[2]; /* among the blocks of its page, and of its second page */
+	const uint8_t *raw;	    /* the instructions that were decoded */
+	struct op ops[];
+};
+
+/* Where a virtual address led to, as long as the epoch is that of the table for fetches. */
+struct jump {
+	uint64_t pc;
+	uint64_t epoch;
+	struct block *block;
+};
+
+struct page;
+
+struct blocks {
+	struct jump jumps[BLOCK_JUMPS_COUNT];
+	struct block **hash;
+	struct page **pages;
+	struct page *free_pages;
+	uint8_t *arena;
+	size_t used;
+	uint64_t generation; /* counts flushes: pointers from before one are void */
+	uint64_t decoded;    /* blocks, for statistics and tests */
+};
+
+static inline struct jump *block_jump(struct blocks *blocks, uint64_t pc)
+{
+	return &blocks->jumps[(pc >> 1) & (BLOCK_JUMPS_COUNT - 1)];
+}
+
+/*
+ * The block at a virtual address, decoded or looked at again if need be; NULL: h->trap is set, with
+ * the address as that of the operation. May flush (see generation).
+ */
+struct block *block_find(struct hart *h, uint64_t pc);
 
 /* The blocks of a hart. h->code_pages and h->id are set before; h->blocks is set by it. */
 void blocks_init(struct hart *h);
