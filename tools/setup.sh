@@ -90,6 +90,12 @@ profile_check() {
 		miss libclang-rt-dev "clang's sanitizers (libclang_rt.tsan)"
 	fi
 
+	# Guests, and the oracle of their instructions.
+	command_ riscv64-linux-gnu-gcc gcc-riscv64-linux-gnu "a C compiler for RISC-V"
+	command_ qemu-riscv64 qemu-user "QEMU's user mode for RISC-V"
+	[ -e /usr/riscv64-linux-gnu/include/stdio.h ] ||
+		miss libc6-dev-riscv64-cross "the C library for RISC-V"
+
 	# The other architecture; on an aarch64 machine there is none.
 	[ "$(uname -m)" = x86_64 ] || return 0
 	command_ aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu "a C compiler for aarch64"
