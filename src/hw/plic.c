@@ -7,9 +7,9 @@
  * R2. An output is driven with the lock released, and by one thread at a time, the one that set
  *     `driving`; it goes on until what it has driven is what the state asks for. Who finds
  *     `driving` set leaves the rest to that thread. So the last level driven is the right one.
- * R3. A gateway forwards one request and waits for its completion ("Interrupt Gateways"): `busy` is set from
- *     the request to the completion, `pending` from the request to the claim. A line that falls
- *     before the claim does not take the request back.
+ * R3. A gateway forwards one request and waits for its completion ("Interrupt Gateways"): `busy`
+ *     is set from the request to the completion, `pending` from the request to the claim. A line
+ *     that falls before the claim does not take the request back.
  */
 #include "hw/plic.h"
 

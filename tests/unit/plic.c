@@ -164,7 +164,8 @@ static void only_words_are_accessed(void **state)
 static void parameters_are_checked(void **state)
 {
 	static const char *const wrong[][2] = {
-		{ "sources", "0" }, { "sources", "1024" }, { "contexts", "0" }, { "contexts", "1025" }
+		{ "sources", "0" }, { "sources", "1024" },
+		{ "contexts", "0" }, { "contexts", "1025" }
 	};
 	struct fh_machine *m = *state;
 
