@@ -197,6 +197,21 @@ static void all_1023_sources_and_1024_contexts_work(void **state)
 	assert_int_equal(load32(m, up + claim(1023), FH_TX_OK), 1023);
 }
 
+static void last_word_of_sources_may_be_short(void **state)
+{
+	const struct fh_setting settings[] = { { "sources", "40" }, { 0 } };
+	struct fh_machine *m = *state;
+	struct fh_device *small = fh_device_plug(m, &plic_type, "small", settings, NULL);
+	const uint64_t up = 0x10000000;
+
+	fh_region_add(fh_space_root(fh_machine_memory(m)), fh_device_region(small, "regs"),
+		      BASE + up, 0);
+	store32(m, up + enable(0, 1), 0xffffffff, FH_TX_OK);
+	assert_int_equal(load32(m, up + enable(0, 1), FH_TX_OK), 0x1ff);
+	store32(m, up + enable(0, 2), 0xffffffff, FH_TX_OK);
+	assert_int_equal(load32(m, up + enable(0, 2), FH_TX_OK), 0);
+}
+
 /* --- Gateways ------------------------------------------------------------------------------- */
 
 static void line_is_pending_until_claimed_and_again_when_completed_high(void **state)
@@ -493,6 +508,40 @@ static void outputs_end_as_the_registers_say(void **state)
 	}
 }
 
+static void pulse_until_told(void *arg)
+{
+	const struct job *job = arg;
+
+	while (!atomic_load_explicit(job->stop, memory_order_relaxed))
+		fh_irq_pulse(lines[1 + job->number]);
+}
+
+static void unplugged_controller_leaves_its_outputs_low(void **state)
+{
+	struct fh_machine *m = *state;
+	_Atomic bool stop = false;
+	struct job jobs[2] = { { m, 0, &stop }, { m, 1, &stop } };
+	struct worker workers[2];
+
+	fh_object_ref(plic);
+	admit(m, 0, 1, 1);
+	admit(m, 0, 2, 1);
+	for (unsigned i = 0; i < 2; i++)
+		worker_start(&workers[i], pulse_until_told, &jobs[i]);
+	while (!notified(0))
+		sched_yield();
+	struct fh_irq *output = fh_object_ref(fh_device_irq(plic, "context-0"));
+
+	fh_device_unplug(plic);
+	assert_false(fh_irq_level(output));
+	fh_object_unref(plic);
+	atomic_store_explicit(&stop, true, memory_order_relaxed);
+	worker_join(&workers[0]);
+	worker_join(&workers[1]);
+	assert_false(fh_irq_level(output));
+	fh_object_unref(output);
+}
+
 #define test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -504,6 +553,7 @@ int main(void)
 		test(only_words_are_accessed),
 		test(parameters_are_checked),
 		test(all_1023_sources_and_1024_contexts_work),
+		test(last_word_of_sources_may_be_short),
 		test(line_is_pending_until_claimed_and_again_when_completed_high),
 		test(request_is_not_taken_back),
 		test(nothing_is_forwarded_between_claim_and_completion),
@@ -518,6 +568,7 @@ int main(void)
 		test(reset_forgets_all_but_what_the_lines_say),
 		test(no_interrupt_is_lost_between_threads),
 		test(outputs_end_as_the_registers_say),
+		test(unplugged_controller_leaves_its_outputs_low),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -336,6 +336,7 @@ static void received_bytes_are_read_in_order(void **state)
 	assert_reads(m, "abc");
 	assert_int_equal(receive("0123456789abcdef"), 16);
 	assert_reads(m, "0123456789abcdef");
+	assert_int_equal(get(m, DATA), 'f'); /* nothing new: still the last */
 }
 
 static void without_fifos_there_is_room_for_one(void **state)
