@@ -63,11 +63,12 @@ static void hart_update_timer(struct hart *hart)
 	const uint64_t offset = atomic_load_explicit(&hart->aclint->offset, memory_order_relaxed);
 	const uint64_t ticks = ticks_now(hart->aclint);
 	const uint64_t time = ticks + offset;
+	const bool reached = time >= hart->mtimecmp;
 	uint64_t deadline;
 
-	fh_irq_set(hart->mti, time >= hart->mtimecmp);
-	/* mtime wraps before what lies beyond the host's clock comes. */
-	if (time >= hart->mtimecmp ||
+	fh_irq_set(hart->mti, reached);
+	/* What lies beyond the host's clock never comes. */
+	if (reached ||
 	    __builtin_add_overflow(ticks, hart->mtimecmp - time, &deadline) ||
 	    __builtin_mul_overflow(deadline, TICK_NS, &deadline))
 		fh_timer_cancel(hart->timer);

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdio.h>
 
+#include "base/point.h"
 #include "hw/plic.h"
 
 #define BASE 0xc000000
@@ -39,6 +40,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
+	fh_point_release_all();
 	machine_end(*state);
 	return 0;
 }
@@ -277,6 +279,20 @@ static void line_is_pending_without_being_enabled(void **state)
 	assert_true(notified(0));
 }
 
+static void completion_before_the_claim_does_not_open_the_gateway(void **state)
+{
+	struct fh_machine *m = *state;
+
+	admit(m, 0, 2, 1);
+	fh_irq_pulse(lines[2]);
+	complete(m, 0, 2);
+	assert_int_equal(take(m, 0), 2);
+	fh_irq_raise(lines[2]);
+	assert_false(is_pending(m, 2));
+	complete(m, 0, 2);
+	assert_true(is_pending(m, 2));
+}
+
 static void completion_of_what_is_not_enabled_or_not_claimed_is_ignored(void **state)
 {
 	struct fh_machine *m = *state;
@@ -483,6 +499,30 @@ static void no_interrupt_is_lost_between_threads(void **state)
 	assert_true(served[10] >= ROUNDS && served[50] >= ROUNDS);
 }
 
+static void open_threshold(void *arg)
+{
+	store32(arg, threshold(0), 0, FH_TX_OK);
+}
+
+static void level_that_is_overtaken_is_not_the_last_one_driven(void **state)
+{
+	struct fh_machine *m = *state;
+	struct worker worker;
+
+	admit(m, 0, 1, 1);
+	store32(m, threshold(0), 7, FH_TX_OK);
+	fh_irq_raise(lines[1]);
+	fh_point_arm("irq.before-set"); /* about to raise the output, with the lock released */
+	worker_start(&worker, open_threshold, m);
+	assert_true(fh_point_wait("irq.before-set"));
+	store32(m, threshold(0), 7, FH_TX_OK);
+	fh_point_release("irq.before-set");
+	worker_join(&worker);
+	assert_false(notified(0));
+	store32(m, threshold(0), 0, FH_TX_OK);
+	assert_true(notified(0));
+}
+
 static void toggle_threshold(void *arg)
 {
 	const struct job *job = arg;
@@ -558,6 +598,7 @@ int main(void)
 		test(request_is_not_taken_back),
 		test(nothing_is_forwarded_between_claim_and_completion),
 		test(line_is_pending_without_being_enabled),
+		test(completion_before_the_claim_does_not_open_the_gateway),
 		test(completion_of_what_is_not_enabled_or_not_claimed_is_ignored),
 		test(highest_priority_is_claimed_first_and_of_equals_the_lowest),
 		test(priority_0_never_interrupts),
@@ -567,6 +608,7 @@ int main(void)
 		test(debuggers_read_claims_nothing),
 		test(reset_forgets_all_but_what_the_lines_say),
 		test(no_interrupt_is_lost_between_threads),
+		test(level_that_is_overtaken_is_not_the_last_one_driven),
 		test(outputs_end_as_the_registers_say),
 		test(unplugged_controller_leaves_its_outputs_low),
 	};

@@ -298,8 +298,11 @@ static void clearing_the_fifo_throws_away_what_waits(void **state)
 	put(m, FCR, 0x01);
 	put(m, DATA, 'a');
 	assert_int_equal(get(m, LSR), 0);
+	put(m, IER, 0x02);
+	assert_false(fh_irq_level(irq));
 	put(m, FCR, 0x05);
 	assert_int_equal(get(m, LSR), 0x60);
+	assert_true(fh_irq_level(irq)); /* it is empty now, whatever became of the byte */
 	wire.takes = 100;
 	uart_writable(uart);
 	fh_machine_drain(m);
