@@ -41,7 +41,8 @@ void uart_set_backend(struct fh_device *device, const struct uart_backend *backe
 
 /**
  * Bytes from the wire. Returns how many fit, from the first on; if not all, the backend's room is
- * called when more do. Context: as fh_device_call(); waits for the domain.
+ * called when more do. Of a device that is not shown: 0, and nobody is called. Context: as
+ * fh_device_call(); waits for the domain.
  */
 size_t uart_receive(struct fh_device *device, const uint8_t *bytes, size_t size);
 
