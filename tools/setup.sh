@@ -64,6 +64,9 @@ profile_run() {
 	command_ meson meson "the build system Meson"
 	command_ ninja ninja-build "the build tool Ninja"
 	command_ pkg-config pkgconf "pkg-config"
+	command_ cpio cpio "the archiver cpio"
+	[ -r /usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin ] ||
+		miss opensbi "the firmware OpenSBI"
 	header stdio.h libc6-dev "the C library's headers"
 	header urcu-bp.h liburcu-dev "liburcu, read-copy-update"
 	header jansson.h libjansson-dev "jansson, JSON"

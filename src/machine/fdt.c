@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The device tree, written from front to back by libfdt. Bindings: the Devicetree specification,
- * and the kernel's bindings riscv/cpus, interrupt-controller/sifive,plic, timer/sifive,clint (ACLINT),
- * serial/8250, rtc/google,goldfish-rtc, mfd/syscon, power/reset/syscon-*.
+ * and the kernel's bindings riscv/cpus, interrupt-controller/sifive,plic, timer/sifive,clint
+ * (ACLINT), serial/8250, rtc/google,goldfish-rtc, mfd/syscon, power/reset/syscon-*.
  *
  * R1. Errors of libfdt are collected and looked at once: with room enough, which is made sure of by
  *     trying again with twice as much, none but the lack of room can happen.

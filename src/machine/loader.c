@@ -134,7 +134,7 @@ static bool is_memory(struct fh_space *memory, uint64_t addr, uint64_t size)
 	return there;
 }
 
-static enum fh_code put(struct fh_space *memory, const char *path, uint64_t addr, const void *data,
+enum fh_code loader_put(struct fh_space *memory, const char *path, uint64_t addr, const void *data,
 			uint64_t size, struct fh_error *err)
 {
 	if (size > 0 && (!is_memory(memory, addr, size) ||
@@ -193,8 +193,8 @@ static enum fh_code elf_segment(struct fh_space *memory, const char *path, const
 {
 	const uint64_t bss = segment->p_memsz - segment->p_filesz;
 	const uint64_t bss_addr = segment->p_paddr + segment->p_filesz;
-	const enum fh_code code = put(memory, path, segment->p_paddr, file + segment->p_offset,
-				      segment->p_filesz, err);
+	const enum fh_code code = loader_put(memory, path, segment->p_paddr,
+					     file + segment->p_offset, segment->p_filesz, err);
 
 	if (code != FH_OK)
 		return code;
@@ -296,7 +296,7 @@ static enum fh_code load_flat(struct fh_space *memory, const char *path, const c
 	if (header.magic2 == IMAGE_MAGIC2) {
 		if (header.flags & 1)
 			return fh_error_set(err, FH_EFORMAT, "%s: a big-endian kernel", path);
-		addr = (addr & ~UINT64_C(0x1fffff)) + header.text_offset;
+		addr = (addr + UINT64_C(0x1fffff)) & ~UINT64_C(0x1fffff);
 		if (header.image_size > occupied)
 			occupied = header.image_size;
 	} else if (size >= 2 && memcmp(file, "MZ", 2) == 0) {
@@ -306,7 +306,7 @@ static enum fh_code load_flat(struct fh_space *memory, const char *path, const c
 	/* What the kernel clears itself has to be there all the same. */
 	if (!is_memory(memory, addr, occupied))
 		return does_not_fit(path, addr, occupied, err);
-	const enum fh_code code = put(memory, path, addr, file, size, err);
+	const enum fh_code code = loader_put(memory, path, addr, file, size, err);
 
 	if (code != FH_OK)
 		return code;
@@ -333,21 +333,5 @@ enum fh_code loader_image(struct fh_space *memory, const char *path, uint64_t ad
 	else
 		code = load_flat(memory, path, file, size, addr, ret, err);
 	free(file);
-	return code;
-}
-
-enum fh_code loader_raw(struct fh_space *memory, const char *path, uint64_t addr,
-			uint64_t *ret_size, struct fh_error *err)
-{
-	uint64_t size = 0;
-	char *file = loader_read(path, FILE_LIMIT, &size, err);
-	enum fh_code code;
-
-	if (!file)
-		return err ? err->code : FH_EIO;
-	code = put(memory, path, addr, file, size, err);
-	free(file);
-	if (code == FH_OK)
-		*ret_size = size;
 	return code;
 }

@@ -23,17 +23,19 @@ struct image {
 
 /*
  * Load a kernel or firmware. An ELF file goes to its physical addresses. Anything else goes to
- * @addr: a RISC-V Image (with or without an EFI stub) at the offset that its header asks for from
- * a multiple of 2 MiB below @addr, other files as they are.
+ * @addr, a RISC-V Image (with or without an EFI stub) to the next multiple of 2 MiB: the offset in
+ * its header is from the start of RAM, and leaves room for a firmware, which was found already.
  * Errors: FH_ENOENT, FH_EIO the file; FH_EFORMAT damaged, or for another architecture; FH_ERANGE
  * does not fit where it has to go.
  */
 enum fh_code loader_image(struct fh_space *memory, const char *path, uint64_t addr,
 			  struct image *ret, struct fh_error *err);
 
-/* Load any file as it is, in full at @addr. *ret_size is its size. Errors as above. */
-enum fh_code loader_raw(struct fh_space *memory, const char *path, uint64_t addr,
-			uint64_t *ret_size, struct fh_error *err);
+/*
+ * Bytes of the file @path, which errors name, to @addr. Errors: FH_ERANGE, nothing changed.
+ */
+enum fh_code loader_put(struct fh_space *memory, const char *path, uint64_t addr, const void *data,
+			uint64_t size, struct fh_error *err);
 
 /* The whole file in memory, to be freed; at most @limit bytes. */
 void *loader_read(const char *path, uint64_t limit, uint64_t *ret_size, struct fh_error *err);

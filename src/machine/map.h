@@ -3,6 +3,8 @@
 #ifndef MACHINE_MAP_H
 #define MACHINE_MAP_H
 
+#include <stdint.h>
+
 #define VIRT_ROM	   0x1000
 #define VIRT_ROM_SIZE	   0xf000
 #define VIRT_TEST	   0x100000
@@ -24,6 +26,7 @@
 #define VIRT_UART_SIZE	   0x100
 #define VIRT_UART_CLOCK	   3686400
 #define VIRT_RAM	   0x80000000
+#define VIRT_RAM_MAX	   (UINT64_C(1) << 40)
 
 #define VIRT_UART_IRQ 10
 #define VIRT_RTC_IRQ  11
