@@ -174,14 +174,14 @@ static void link_locked(struct fh_object *parent, const char *name, struct fh_ob
 	atomic_fetch_add_explicit(&child->life, FH_LIFE_REF, memory_order_relaxed);
 }
 
-/* As if it was born here (fh_object_rollback()). Tree lock held. */
-static void renew_order_locked(struct fh_object *object)
+/* For what joins the tree after its birth, as if it was born there (fh_object_rollback()). */
+static uint64_t next_order(struct fh_machine *m)
 {
-	struct fh_machine *m = object->machine;
-
 	fh_lock_acquire(&m->ledger_lock);
-	object->order = ++m->orders;
+	const uint64_t order = ++m->orders;
+
 	fh_lock_release(&m->ledger_lock);
+	return order;
 }
 
 /* What the parent is, the subtree that joins becomes (R4). In a transaction. */
@@ -210,6 +210,7 @@ enum fh_code fh_object_link(struct fh_object *parent, const char *name, struct f
 	fh_assert(!parent->class->core->immediate);
 	/* A new object is not in any view, so that it needs no transaction. */
 	const bool born = fh_object_has(child, FH_OBJECT_BORN);
+	const uint64_t order = born ? next_order(m) : 0;
 
 	if (born)
 		m->ops->edit_begin(m);
@@ -220,7 +221,7 @@ enum fh_code fh_object_link(struct fh_object *parent, const char *name, struct f
 		fh_object_set_flags(child, FH_OBJECT_FINDABLE);
 		link_locked(parent, name, child);
 		if (born)
-			renew_order_locked(child);
+			child->order = order;
 		inherit_shown_locked(parent, child);
 	}
 	fh_lock_release(&m->tree_lock);
