@@ -17,10 +17,9 @@
 /* R1 */
 static char *everything(struct fh_device *rig)
 {
-	char *text = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
+	FILE *out = tmpfile();
 
+	assert_non_null(out);
 	fh_machine_drain(bench.m);
 	fh_object_explain(rig, out);
 	fh_object_explain(bench.bus, out);
@@ -32,8 +31,7 @@ static char *everything(struct fh_device *rig)
 	fh_object_explain(fh_machine_memory(bench.m), out);
 	fh_object_explain(fh_space_root(fh_machine_memory(bench.m)), out);
 	fprintf(out, "alive: %llu\n", (unsigned long long)fh_ledger_read(bench.m).alive);
-	fclose(out);
-	return text;
+	return text_of(out);
 }
 
 static bool count_child(struct fh_object *child, void *arg)

@@ -12,32 +12,38 @@
 
 #include "support/probe.h"
 
+/* The text of a temporary file, which is closed. */
+static inline char *text_of(FILE *out)
+{
+	const long size = ftell(out);
+	char *text = calloc(1, (size_t)size + 1);
+
+	rewind(out);
+	assert_int_equal(fread(text, 1, (size_t)size, out), size);
+	fclose(out);
+	return text;
+}
+
 static inline char *explain_text(FH_ANY object)
 {
-	char *text = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
+	FILE *out = tmpfile();
 
 	assert_non_null(out);
 	fh_object_explain(object, out);
-	fclose(out);
-	return text;
+	return text_of(out);
 }
 
 /* What the ledger prints; *ret_alive, if wanted, is what it returns. */
 static inline char *ledger_text(struct fh_machine *m, int *ret_alive)
 {
-	char *text = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
+	FILE *out = tmpfile();
 	int alive;
 
 	assert_non_null(out);
 	alive = fh_ledger_print(m, out);
-	fclose(out);
 	if (ret_alive)
 		*ret_alive = alive;
-	return text;
+	return text_of(out);
 }
 
 /* Fails the test, and shows the text, unless @wanted is in it. */
