@@ -3,8 +3,8 @@
  * The hart as a device: what the board sees of a CPU.
  *
  * A "riscv-hart" is made with fh_device_new(), configured, realized, and started. Its inputs "msi",
- * "mti", "ssi", "mei" and "sei" are lines (fh_device_irq()). "ssi" is an edge: it sets sip.SSIP, which
- * software clears; the others are levels.
+ * "mti", "ssi", "mei" and "sei" are lines (fh_device_irq()). "ssi" is an edge: it sets sip.SSIP,
+ * which software clears; the others are levels.
  */
 #ifndef CPU_CPU_H
 #define CPU_CPU_H
@@ -43,7 +43,7 @@ struct cpu_config {
 	uint64_t reset_pc;
 	uint64_t reset_a1; /* the device tree's address; a0 is the hart's id */
 	/*
-	 * Optional: told of each trap taken, on the hart's thread in a slice. `cause` has bit 63 set
+	 * Optional: told of each trap, on the hart's thread in a slice. `cause` has bit 63 set
 	 * for interrupts.
 	 */
 	void (*trace)(void *arg, unsigned hart_id, uint64_t cause, uint64_t pc, uint64_t tval,
@@ -64,8 +64,8 @@ void cpu_start(struct fh_device *device);
 
 /*
  * Stop the hart between two instructions. From other threads: it stands still when this returns; on
- * the hart's own thread (in a register callback) it stands still after the present slice. Context: as
- * fh_machine_throttle(), but on the hart's own thread.
+ * the hart's own thread (in a register callback) it stands still after the present slice. Context:
+ * as fh_machine_throttle(), but on the hart's own thread.
  */
 void cpu_stop(struct fh_device *device);
 

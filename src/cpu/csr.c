@@ -4,10 +4,10 @@
  *
  * R1. A CSR that no function here knows is an illegal instruction: software probes by trapping.
  * R2. WARL fields are made legal when they are written; what is stored is what is read.
- * R3. Who changes what interrupts or translations depend on says so at once: hart_notice_interrupts(),
- *     tlb_select(), tlb_flush().
- * R4. Bits of mip have three homes: lines and SSIP in mip_lines, because other threads set them; SEIP
- *     and STIP as software writes them in mip_software; and STIP as the time says (Sstc).
+ * R3. Who changes what interrupts or translations depend on says so at once:
+ *     hart_notice_interrupts(), tlb_select(), tlb_flush().
+ * R4. Bits of mip have three homes: lines and SSIP in mip_lines, because other threads set them;
+ *     SEIP and STIP as software writes them in mip_software; and STIP as the time says (Sstc).
  */
 #include "cpu/privileged.h"
 #include "cpu/tlb.h"

@@ -3,14 +3,14 @@
  * The hart as a device: its thread, which runs it in slices; interrupt lines, the supervisor timer,
  * waiting, stop, start and reset.
  *
- * R1. The thread is made at realize and ends in unrealize. It alone touches struct hart's state, but
- *     while it is parked: then who holds the lock may.
+ * R1. The thread is made at realize and ends in unrealize. It alone touches struct hart's state,
+ *     but while it is parked: then who holds the lock may.
  * R2. A slice is one read section, bounded by a number of instructions and of traps, so that grace
- *     periods end. It begins with taking `attention` and doing what that says; between slices nothing
- *     of the map is held, and the thread waits where the library asks it to.
- * R3. What others want is written first, then `attention` (release), then the condition is signalled
- *     under the lock. The hart takes the attention (acquire), or looks under the lock before it
- *     sleeps. So nothing is missed.
+ *     periods end. It begins with taking `attention` and doing what that says; between slices
+ *     nothing of the map is held, and the thread waits where the library asks it to.
+ * R3. What others want is written first, then `attention` (release), then the condition is
+ *     signalled under the lock. The hart takes the attention (acquire), or looks under the lock
+ *     before it sleeps. So nothing is missed.
  * R4. What the map's listener touches (map_changes) lives as long as the device's memory.
  */
 #include "cpu/block.h"
@@ -68,7 +68,7 @@ static void attend(struct cpu *cpu, uint32_t why)
 	pthread_mutex_unlock(&cpu->lock);
 }
 
-/* --- Lines and the timer ----------------------------------------------------------------------- */
+/* --- Lines and the timer ---------------------------------------------------------------------- */
 
 static void line_changed(void *state, bool level)
 {
@@ -113,7 +113,7 @@ void hart_arm_timer(struct hart *h)
 	fh_timer_arm(h->timer, fh_machine_now(h->machine) + ticks * h->time_ns);
 }
 
-/* --- The map ----------------------------------------------------------------------------------- */
+/* --- The map ---------------------------------------------------------------------------------- */
 
 static void map_removed(void *state, const struct fh_section *section)
 {
@@ -124,7 +124,7 @@ static void map_removed(void *state, const struct fh_section *section)
 
 static const struct fh_listener_ops listener_ops = {.remove = map_removed};
 
-/* --- Slices ------------------------------------------------------------------------------------ */
+/* --- Slices ----------------------------------------------------------------------------------- */
 
 static void take_attention(struct cpu *cpu)
 {
@@ -220,7 +220,7 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/* --- Reset ------------------------------------------------------------------------------------- */
+/* --- Reset ------------------------------------------------------------------------------------ */
 
 /* priv 3.4; what it leaves open is 0. */
 void hart_reset(struct hart *h)
@@ -271,7 +271,7 @@ static void cpu_reset_hold(struct fh_device *device, void *state, enum fh_reset_
 	attend(cpu, ATTENTION_STOP);
 }
 
-/* --- Stop and start ---------------------------------------------------------------------------- */
+/* --- Stop and start --------------------------------------------------------------------------- */
 
 void cpu_configure(struct fh_device *device, const struct cpu_config *config)
 {
@@ -323,7 +323,7 @@ uint64_t cpu_instret(struct fh_device *device)
 	return atomic_load_explicit(&cpu_of(device)->instret, memory_order_relaxed);
 }
 
-/* --- Life -------------------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------------------- */
 
 static void make_lines(struct cpu *cpu, struct fh_device *device)
 {
@@ -331,7 +331,8 @@ static void make_lines(struct cpu *cpu, struct fh_device *device)
 		const char *name;
 		unsigned irq;
 	} lines[LINES] = {
-		{"msi", IRQ_MSI}, {"mti", IRQ_MTI}, {"ssi", IRQ_SSI}, {"mei", IRQ_MEI}, {"sei", IRQ_SEI},
+		{"msi", IRQ_MSI}, {"mti", IRQ_MTI}, {"ssi", IRQ_SSI},
+		{"mei", IRQ_MEI}, {"sei", IRQ_SEI},
 	};
 
 	for (unsigned i = 0; i < LINES; i++) {

@@ -64,7 +64,8 @@ static bool parse_switch(const char *text, size_t length, bool *ret)
 }
 
 /* "name=value" */
-static bool parse_setting(const char *text, size_t length, struct cpu_isa *isa, struct fh_error *err)
+static bool parse_setting(const char *text, size_t length, struct cpu_isa *isa,
+			  struct fh_error *err)
 {
 	const char *const equals = memchr(text, '=', length);
 	const size_t name = equals ? (size_t)(equals - text) : length;

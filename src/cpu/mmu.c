@@ -5,9 +5,9 @@
  *
  * R1. Accessed and dirty bits are never set: a page fault asks software for it (Svade). So an entry
  *     permits writes only if the page is dirty.
- * R2. Between the lookup in the view and the end of the use of a pointer nothing runs a callback: page
- *     tables are read from memory only. What has run one looks at the map's changes before anything
- *     else is used, because a callback may leave the read section.
+ * R2. Between the lookup in the view and the end of the use of a pointer nothing runs a callback:
+ *     page tables are read from memory only. What has run one looks at the map's changes before
+ *     anything else is used, because a callback may leave the read section.
  * R3. An access that crosses a page is translated in both before either part is done.
  */
 #include "cpu/block.h"
@@ -79,7 +79,7 @@ static unsigned perm_of(enum access access)
 	return access == ACCESS_LOAD ? PERM_R : access == ACCESS_STORE ? PERM_W : PERM_X;
 }
 
-/* --- Page tables ------------------------------------------------------------------------------- */
+/* --- Page tables ------------------------------------------------------------------------------ */
 
 static bool pte_load(struct hart *h, uint64_t addr, uint64_t *ret)
 {
@@ -181,7 +181,7 @@ bool hart_translate(struct hart *h, uint64_t va, enum access access, uint64_t *r
 	return true;
 }
 
-/* --- Filling ----------------------------------------------------------------------------------- */
+/* --- Filling ---------------------------------------------------------------------------------- */
 
 static bool has_code(const struct hart *h, uint64_t pa)
 {
@@ -241,7 +241,7 @@ void *tlb_fill(struct hart *h, uint64_t va, enum access access, unsigned size, u
 	return (char *)section.ptr + (t.pa - section.first);
 }
 
-/* --- The slow way ------------------------------------------------------------------------------ */
+/* --- The slow way ----------------------------------------------------------------------------- */
 
 static struct fh_attrs attrs_of(const struct hart *h)
 {

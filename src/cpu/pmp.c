@@ -4,8 +4,8 @@
  *
  * R1. `first` and `last` of an entry always say what its cfg and the addresses mean; an entry that
  *     matches nothing has first > last. Every write decodes anew.
- * R2. What a TLB entry was filled with is stale after a write: each flushes (priv 3.7.2 asks software
- *     for an sfence.vma; without one either is permitted).
+ * R2. What a TLB entry was filled with is stale after a write: each flushes (priv 3.7.2 asks
+ *     software for an sfence.vma; without one either is permitted).
  */
 #include "cpu/privileged.h"
 #include "cpu/tlb.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The privileged architecture, among its own parts: bits of the CSRs, and what csr.c, trap.c, mmu.c,
- * tlb.c, pmp.c and hart.c want of each other. Sections are those of the RISC-V Privileged
+ * The privileged architecture, among its own parts: bits of the CSRs, and what csr.c, trap.c,
+ * mmu.c, tlb.c, pmp.c and hart.c want of each other. Sections are those of the RISC-V Privileged
  * Architecture, version 1.12 ("priv"), and of the extensions Sstc, Svinval and CMO.
  */
 #ifndef CPU_PRIVILEGED_H

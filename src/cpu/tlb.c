@@ -4,15 +4,15 @@
  * and checked, and one for each of fetches; how they grow, and what empties them.
  *
  * R1. A table is of one effective privilege mode, with S-mode's data in two, without and with
- *     mstatus.SUM. So changes of mode, of MPRV and of SUM select tables; changes of MXR, satp and PMP
- *     empty them.
+ *     mstatus.SUM. So changes of mode, of MPRV and of SUM select tables; changes of MXR, satp and
+ *     PMP empty them.
  * R2. Tables of M-mode are never translated: fences leave them alone.
- * R3. An entry is of one page of 4 KiB, also where the page table's leaf is larger. A table knows the
- *     range of addresses in which it may have pages of large leaves; a fence for an address in there
- *     empties it, because it is meant for the whole leaf.
- * R4. `noted` is set, then the attention (release), by threads that change the map; the hart takes the
- *     attention's word for it at the start of a slice and looks at `noted` after each access that may
- *     have left the read section.
+ * R3. An entry is of one page of 4 KiB, also where the page table's leaf is larger. A table knows
+ *     the range of addresses in which it may have pages of large leaves; a fence for an address in
+ *     there empties it, because it is meant for the whole leaf.
+ * R4. `noted` is set, then the attention (release), by threads that change the map; the hart takes
+ *     the attention's word for it at the start of a slice and looks at `noted` after each access
+ *     that may have left the read section.
  */
 #include "cpu/privileged.h"
 #include "cpu/tlb.h"
@@ -45,7 +45,7 @@ struct map_changes {
 	} notes[MAP_NOTES]; /* lock */
 };
 
-/* --- Tables ------------------------------------------------------------------------------------ */
+/* --- Tables ----------------------------------------------------------------------------------- */
 
 static void *allocate(size_t count, size_t size)
 {
@@ -86,7 +86,7 @@ static void table_flush(struct tlbs *tlbs, struct table *table)
 	const uint32_t count = table->tlb.count;
 
 	if (table->tlb.misses == 0)
-		table->tlb.epoch = ++tlbs->epoch; /* it is empty, but not who remembers (tlb.h R4) */
+		table->tlb.epoch = ++tlbs->epoch; /* who remembers is not empty: tlb.h R4 */
 	else if (count > TLB_COUNT_MIN && table->tlb.misses < count / 8)
 		table_size(tlbs, table, count / 2);
 	else
@@ -134,7 +134,7 @@ void tlb_flush(struct hart *h)
 	tlb_select(h);
 }
 
-/* --- Entries ----------------------------------------------------------------------------------- */
+/* --- Entries ---------------------------------------------------------------------------------- */
 
 void tlb_enter(struct hart *h, uint64_t va, uint64_t pa, void *page, unsigned perms, bool fetch,
 	       uint64_t leaf_size)
@@ -218,7 +218,7 @@ void tlb_protect(struct hart *h, uint64_t page)
 	}
 }
 
-/* --- The map ----------------------------------------------------------------------------------- */
+/* --- The map ---------------------------------------------------------------------------------- */
 
 void tlb_note_map_change(struct hart *h, uint64_t first, uint64_t last)
 {
@@ -273,7 +273,7 @@ bool tlb_look_at_map_changes(struct hart *h)
 	return true;
 }
 
-/* --- Life -------------------------------------------------------------------------------------- */
+/* --- Life ------------------------------------------------------------------------------------- */
 
 void tlb_init(struct hart *h)
 {

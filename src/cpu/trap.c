@@ -25,7 +25,7 @@ static const uint8_t irq_order[] = {IRQ_MEI, IRQ_MSI, IRQ_MTI, IRQ_SEI, IRQ_SSI,
 #define INSN_SFENCE_VMA	 0x12000073
 #define INSN_SINVAL_VMA	 0x16000073
 
-/* --- Interrupts -------------------------------------------------------------------------------- */
+/* --- Interrupts ------------------------------------------------------------------------------- */
 
 uint64_t hart_mip(const struct hart *h)
 {
@@ -70,7 +70,7 @@ void hart_notice_interrupts(struct hart *h)
 		atomic_fetch_or_explicit(&h->attention, ATTENTION_IRQ, memory_order_relaxed);
 }
 
-/* --- Taking ------------------------------------------------------------------------------------ */
+/* --- Taking ----------------------------------------------------------------------------------- */
 
 static uint64_t vector(uint64_t tvec, uint64_t cause)
 {
@@ -151,7 +151,7 @@ bool hart_take_interrupt(struct hart *h)
 	return false;
 }
 
-/* --- Instructions ------------------------------------------------------------------------------ */
+/* --- Instructions ----------------------------------------------------------------------------- */
 
 static bool illegal(struct hart *h, uint32_t insn)
 {
@@ -199,8 +199,8 @@ static bool sret(struct hart *h, uint32_t insn)
 }
 
 /*
- * priv 3.3.3: it ends when an enabled interrupt is pending, whatever mstatus.xIE and mideleg say. In
- * U-mode, and in S-mode with TW, there is no time limit within which it completes.
+ * priv 3.3.3: it ends when an enabled interrupt is pending, whatever mstatus.xIE and mideleg say.
+ * In U-mode, and in S-mode with TW, there is no time limit within which it completes.
  */
 static bool wfi(struct hart *h, uint32_t insn)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A hart without a thread, for tests that call its parts directly: 16 MiB of RAM at RAM_BASE, a page
- * of ROM, one register, and a clock that the test sets.
+ * A hart without a thread, for tests that call its parts directly: 16 MiB of RAM at RAM_BASE, a
+ * page of ROM, one register, and a clock that the test sets.
  *
  * R1. A test runs in one read section, as a slice does; hart_outside() is for what edits the map.
  */

@@ -347,7 +347,8 @@ static void isa_is_what_the_option_says(void **state)
 	assert_string_equal(cpu_mmu_type(&isa), "riscv,sv57");
 	assert_true(cpu_isa_parse("rv64,zbb=off,sv57=off,c=off,pmp=off", &isa, &err));
 	cpu_isa_string(&isa, text);
-	assert_string_equal(text, "rv64imafd_zicbom_zicboz_zicsr_zifencei_zba_zbs_sstc_svade_svinval");
+	assert_string_equal(text, "rv64imafd_zicbom_zicboz_zicsr_zifencei_zba_zbs_sstc_svade_"
+				  "svinval");
 	assert_string_equal(cpu_mmu_type(&isa), "riscv,sv48");
 	assert_int_equal(isa.pmp_regions, 0);
 }
