@@ -255,6 +255,7 @@ enum fh_code boot_load(struct fh_space *memory, const struct machine_options *op
 		.o = options,
 		.board = {
 			.harts = options->harts,
+			.aclint = options->aclint,
 			.mmu_type = cpu_mmu_type(&options->isa),
 			.cbom_block = options->isa.zicbom ? 64 : 0,
 			.cboz_block = options->isa.zicboz ? 64 : 0,

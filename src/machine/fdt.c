@@ -189,20 +189,19 @@ static void write_syscon(struct writer *w, const char *name, const char *compati
 	end(w);
 }
 
-static void write_interrupts(struct writer *w, unsigned harts)
+/* Software that does not know ACLINT finds the same registers as a CLINT. */
+static void write_clint(struct writer *w, unsigned harts)
 {
-	begin_at(w, "plic", VIRT_PLIC);
-	put_u32(w, "phandle", PHANDLE_PLIC);
-	put_strings(w, "compatible", "sifive,plic-1.0.0\0riscv,plic0",
-		    sizeof("sifive,plic-1.0.0\0riscv,plic0"));
-	put_u32(w, "#address-cells", 0);
-	put_u32(w, "#interrupt-cells", 1);
-	put_empty(w, "interrupt-controller");
-	put_reg(w, VIRT_PLIC, VIRT_PLIC_SIZE);
-	put_u32(w, "riscv,ndev", VIRT_PLIC_SOURCES);
-	put_extended(w, harts, LOCAL_MEI, LOCAL_SEI);
+	begin_at(w, "clint", VIRT_CLINT);
+	put_strings(w, "compatible", "sifive,clint0\0riscv,clint0",
+		    sizeof("sifive,clint0\0riscv,clint0"));
+	put_reg(w, VIRT_CLINT, VIRT_CLINT_SIZE);
+	put_extended(w, harts, LOCAL_MSI, LOCAL_MTI);
 	end(w);
+}
 
+static void write_aclint(struct writer *w, unsigned harts)
+{
 	begin_at(w, "mswi", VIRT_CLINT);
 	put_string(w, "compatible", "riscv,aclint-mswi");
 	put_reg(w, VIRT_CLINT, VIRT_MSWI_SIZE);
@@ -226,6 +225,21 @@ static void write_interrupts(struct writer *w, unsigned harts)
 	put_u32(w, "#interrupt-cells", 0);
 	put_empty(w, "interrupt-controller");
 	put_extended(w, harts, LOCAL_SSI, 0);
+	end(w);
+}
+
+static void write_interrupts(struct writer *w, unsigned harts)
+{
+	begin_at(w, "plic", VIRT_PLIC);
+	put_u32(w, "phandle", PHANDLE_PLIC);
+	put_strings(w, "compatible", "sifive,plic-1.0.0\0riscv,plic0",
+		    sizeof("sifive,plic-1.0.0\0riscv,plic0"));
+	put_u32(w, "#address-cells", 0);
+	put_u32(w, "#interrupt-cells", 1);
+	put_empty(w, "interrupt-controller");
+	put_reg(w, VIRT_PLIC, VIRT_PLIC_SIZE);
+	put_u32(w, "riscv,ndev", VIRT_PLIC_SOURCES);
+	put_extended(w, harts, LOCAL_MEI, LOCAL_SEI);
 	end(w);
 }
 
@@ -259,6 +273,10 @@ static void write_soc(struct writer *w, const struct fdt_board *board)
 	end(w);
 
 	write_interrupts(w, board->harts);
+	if (board->aclint)
+		write_aclint(w, board->harts);
+	else
+		write_clint(w, board->harts);
 	end(w);
 }
 

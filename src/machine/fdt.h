@@ -12,6 +12,7 @@ struct fdt_board {
 	const char *isa;		 /* "rv64imafdc_..." */
 	const char *mmu_type;		 /* "riscv,sv48" */
 	unsigned cbom_block, cboz_block; /* bytes; 0: not there */
+	bool aclint;	      /* tell of ACLINT's parts, instead of the CLINT that they look like */
 	uint64_t ram_size;
 	const char *bootargs;		    /* may be NULL */
 	uint64_t initrd_first, initrd_size; /* size 0: none */

@@ -95,8 +95,10 @@ static enum fh_code set_machine(struct machine_options *o, const char *argument,
 					    "-machine %s: dumpdtb=FILE has to be last", argument);
 		else if (value && *value != '\0')
 			o->dump_dtb = value;
+		else if (word_is(at, length, "aclint=on") || word_is(at, length, "aclint=off"))
+			o->aclint = word_is(at, length, "aclint=on");
 		/* These say what is so anyway. */
-		else if (!word_is(at, length, "virt") && !word_is(at, length, "aclint=on") &&
+		else if (!word_is(at, length, "virt") &&
 			 !word_is(at, length, "acpi=off") && !word_is(at, length, "aia=none") &&
 			 !(type && length == strlen("type=virt") &&
 			   word_is(type, strlen("virt"), "virt")))
@@ -267,7 +269,7 @@ static enum fh_code set_trace(struct machine_options *o, const char *argument, s
 }
 
 static const struct option options[] = {
-	{ "M", "virt", "the machine; virt is the only one", set_machine },
+	{ "M", "virt[,aclint=on]", "the machine; aclint: described as such, not as a CLINT", set_machine },
 	{ "machine", "virt[,dumpdtb=FILE]", "the same; write the device tree and exit",
 	  set_machine },
 	{ "m", "SIZE", "RAM: 512M, 2G; a bare number is MiB (128M)", set_memory },

@@ -22,6 +22,7 @@ enum {
 struct machine_options {
 	bool help; /* one of these was asked for: nothing else counts */
 	bool cpu_help;
+	bool aclint; /* the device tree tells of ACLINT, not of a CLINT */
 	bool machine_help;
 	bool trace_help;
 

@@ -71,7 +71,9 @@ static void harts_are_as_many_as_there_are(void **state)
 {
 	(void)state;
 	for (unsigned harts = 1; harts <= VIRT_HARTS_MAX; harts++) {
-		const struct fdt_board b = board(harts);
+		struct fdt_board b = board(harts);
+
+		b.aclint = harts % 2;
 		size_t size = 0;
 		void *blob = fdt_make(&b, &size);
 		char path[64];
@@ -104,9 +106,16 @@ static void harts_are_as_many_as_there_are(void **state)
 			assert_int_equal(cell(blob, "/soc/plic@c000000", "interrupts-extended",
 					      4 * at + 3),
 					 9);
-			assert_int_equal(cell(blob, "/soc/mtimer@2004000", "interrupts-extended",
-					      2 * at),
-					 intc);
+			if (b.aclint)
+				assert_int_equal(cell(blob, "/soc/mtimer@2004000",
+						      "interrupts-extended", 2 * at),
+						 intc);
+			else
+				assert_int_equal(cell(blob, "/soc/clint@2000000",
+						      "interrupts-extended", 4 * at + 2),
+						 intc);
+			assert_int_equal(fdt_path_offset(blob, "/soc/mswi@2000000") >= 0, b.aclint);
+			assert_int_equal(fdt_path_offset(blob, "/soc/sswi@2f00000") >= 0, b.aclint);
 		}
 		fdt_getprop(blob, fdt_path_offset(blob, "/soc/plic@c000000"), "interrupts-extended",
 			    &bytes);
