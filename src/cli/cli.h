@@ -33,6 +33,8 @@ void fh_cli_put_text(const char *text, FILE *out);
 bool fh_cli_parse_number(const char *text, uint64_t max, uint64_t *ret_number);
 
 int fh_cli_map(int argc, char **argv);
+/* No command, but options of the machine: argv[0] is not looked at. */
+int fh_cli_run(int argc, char **argv);
 int fh_cli_torture(int argc, char **argv);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The program `freehold`: finds the command that the first argument names and runs it.
+ * The program `freehold`: finds the command that the first argument names and runs it. Where that
+ * is an option there is no command, and the machine is run.
  */
 #include "cli/cli.h"
 
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "cli/version.h"
+#include "machine/options.h"
 
 static const struct fh_command commands[] = {
 	{ "map", "render a memory map from a file, or check it", fh_cli_map },
@@ -17,9 +19,11 @@ static const struct fh_command commands[] = {
 
 static void print_help(void)
 {
-	puts("Usage: freehold COMMAND [ARGUMENT]...\n"
-	     "       freehold --help | --version\n"
-	     "\n"
+	puts("Usage: freehold -OPTION...              run the machine\n"
+	     "       freehold COMMAND [ARGUMENT]...\n"
+	     "       freehold --help | --version\n");
+	options_help(stdout);
+	puts("\n"
 	     "Commands:");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		printf("  %-10s %s\n", commands[i].name, commands[i].summary);
@@ -44,7 +48,7 @@ static int run(int argc, char **argv)
 			return commands[i].run(argc - 1, argv + 1);
 	}
 	if (argv[1][0] == '-')
-		return fh_cli_fail("there is no option '%s'; try 'freehold --help'", argv[1]);
+		return fh_cli_run(argc, argv);
 	return fh_cli_fail("there is no command '%s'; try 'freehold --help'", argv[1]);
 }
 
