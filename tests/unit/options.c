@@ -106,7 +106,9 @@ static void machine_takes_what_is_so_anyway(void **state)
 	assert_true(parsed(ARGS("-M", "help")).machine_help);
 	assert_refused(ARGS("-M", "sifive_u"), "there is no 'sifive_u'");
 	assert_refused(ARGS("-M", "type=virtual"), "there is no 'type=virtual'");
-	assert_refused(ARGS("-M", "virt,aclint=off"), "there is no 'aclint=off'");
+	assert_refused(ARGS("-M", "virt,acpi=on"), "there is no 'acpi=on'");
+	assert_true(parsed(ARGS("-M", "virt,aclint=on")).aclint);
+	assert_false(parsed(ARGS("-M", "virt,aclint=off")).aclint);
 	assert_refused(ARGS("-M", "dumpdtb=a,virt"), "has to be last");
 }
 
