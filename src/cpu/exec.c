@@ -231,18 +231,26 @@ static struct block *exec_find(struct hart *h, uint64_t pc)
 	do_##name : STORE_BODY(type, RS2);                                                         \
 	NEXT
 
-/* Floating-point loads are rare: the long way serves them all. */
-#define LOAD_F(name, size, box)                                                                    \
+#define LOAD_F(name, type, box)                                                                    \
 	do_##name : {                                                                              \
-		uint64_t value;                                                                    \
+		const uint64_t va = RS1 + IMM;                                                     \
+		const struct tlb_entry *entry = tlb_data(h, va);                                   \
 		if (!hart_fp_enabled(h))                                                           \
 			goto illegal;                                                              \
-		if (!memory_load(h, RS1 + IMM, size, &value))                                      \
-			goto trap;                                                                 \
-		h->f[op->rd] = value | (box);                                                      \
+		if (unlikely(entry->read != tlb_tag(va, sizeof(type)))) {                          \
+			uint64_t value;                                                            \
+			if (!memory_load(h, va, sizeof(type), &value))                             \
+				goto trap;                                                         \
+			h->f[op->rd] = value | (box);                                              \
+			hart_fp_dirty(h);                                                          \
+			goto slow_done;                                                            \
+		}                                                                                  \
+		h->f[op->rd] = __atomic_load_n((const type *)tlb_host(entry, va),                  \
+					       __ATOMIC_RELAXED) |                                 \
+			       (box);                                                              \
 		hart_fp_dirty(h);                                                                  \
 	}                                                                                          \
-	goto slow_done
+	NEXT
 
 #define STORE_F(name, type)                                                                        \
 	do_##name : if (!hart_fp_enabled(h)) goto illegal;                                         \
@@ -386,8 +394,8 @@ static void run(struct hart *h, struct op *ops, unsigned ops_count)
 	STORE(SW, uint32_t);
 	STORE(SD, uint64_t);
 
-	LOAD_F(FLW, 4, BOX);
-	LOAD_F(FLD, 8, 0);
+	LOAD_F(FLW, uint32_t, BOX);
+	LOAD_F(FLD, uint64_t, 0);
 	STORE_F(FSW, uint32_t);
 	STORE_F(FSD, uint64_t);
 	MOVE_F(FMV_X_W, RD = sext32(h->f[op->rs1]));
