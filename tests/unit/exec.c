@@ -20,6 +20,7 @@
 #define ECALL	  0x00000073
 #define FENCE_I	  0x0000100f
 #define NOP	  0x00000013
+#define BOX	  UINT64_C(0xffffffff00000000)
 
 enum { ZERO, RA, SP, GP, TP, T0, T1, T2, S0, S1, A0, A1, A2, A3, A4, A5 };
 
@@ -434,6 +435,32 @@ static void loads_extend_and_misaligned_accesses_work(void **state)
 	}
 }
 
+static void floating_point_registers_load_store_and_move_bits(void **state)
+{
+	struct rig *rig = *state;
+	struct hart *h = rig->hart[0];
+
+	PUT(rig, BASE, type_i(0x3007, 0, A1, 0), type_i(0x2007, 1, A1, 0), type_s(0x3027, 1, A1, 8),
+	    type_s(0x2027, 0, A1, 16), 0xe2000053 | A2 << 7 | 0 << 15, /* fmv.x.d a2, f0 */
+	    0xe0000053 | A3 << 7 | 1 << 15,			       /* fmv.x.w a3, f1 */
+	    0xf0000053 | 2 << 7 | A1 << 15,			       /* fmv.w.x f2, a1 */
+	    0xf2000053 | 3 << 7 | A1 << 15, ECALL);		       /* fmv.d.x f3, a1 */
+	put(rig, DATA, &(uint64_t){ UINT64_C(0x1234567889abcdef) }, 8);
+	h->x[A1] = DATA;
+	h->mstatus = (h->mstatus & ~MSTATUS_FS) | UINT64_C(1) << 13;
+	run_to_ecall(h, BASE);
+
+	assert_int_equal(h->f[0], UINT64_C(0x1234567889abcdef));
+	assert_int_equal(h->f[1], UINT64_C(0xffffffff89abcdef));
+	assert_int_equal(get(rig, DATA + 8), h->f[1]);
+	assert_int_equal(get(rig, DATA + 16), 0x89abcdef);
+	assert_int_equal(h->x[A2], h->f[0]);
+	assert_int_equal(h->x[A3], UINT64_C(0xffffffff89abcdef));
+	assert_int_equal(h->f[2], BOX | (uint32_t)DATA);
+	assert_int_equal(h->f[3], DATA);
+	assert_int_equal(h->mstatus & (MSTATUS_FS | MSTATUS_SD), MSTATUS_FS | MSTATUS_SD);
+}
+
 static void cbo_zero_clears_its_block_only(void **state)
 {
 	struct rig *rig = *state;
@@ -464,6 +491,12 @@ static void a_store_conditional_needs_its_reservation(void **state)
 	assert_int_equal(h->x[A2], 0);
 	assert_int_equal(h->x[A4], 1);
 	assert_int_equal(get(rig, DATA), 42);
+
+	/* Used up, even if memory is as it was. */
+	h->x[A3] = 42;
+	run_to_ecall(h, BASE);
+	assert_int_equal(h->x[A2], 0);
+	assert_int_equal(h->x[A4], 1);
 
 	/* Another address, another size. */
 	PUT(rig, BASE + 0x100, LR_D(A0, A1), SC_D(A2, A3, A5), LR_D(A0, A1), SC_W(A4, A3, A1),
@@ -610,6 +643,42 @@ static void a_store_makes_the_page_stale_without_a_fence(void **state)
 	run_to_ecall(h, BASE + 0x2000);
 
 	assert_int_equal(h->x[A0], 2);
+}
+
+static void a_page_that_was_stored_to_before_it_was_code_is_watched(void **state)
+{
+	struct rig *rig = *state;
+	struct hart *h = rig->hart[0];
+
+	PUT(rig, BASE, ADDI(A0, ZERO, 1), ECALL);
+	PUT(rig, BASE + 0x2000, SW(A2, A3, 0), JALR(ZERO, A4, 0));
+	h->x[A3] = BASE + 0x800;
+	h->x[A4] = BASE;
+	run_to_ecall(h, BASE + 0x2000); /* stores the fast way from now on, then runs the page */
+	h->x[A2] = ADDI(A0, ZERO, 2);
+	h->x[A3] = BASE;
+	run_to_ecall(h, BASE + 0x2000);
+
+	assert_int_equal(h->x[A0], 2);
+}
+
+static void atomics_change_code_too(void **state)
+{
+	struct rig *rig = *state;
+	struct hart *h = rig->hart[0];
+	const uint32_t swap = type_r(0x0800202f, A5, A3, A2);
+
+	PUT(rig, BASE, ADDI(A0, ZERO, 1), ECALL);
+	PUT(rig, BASE + 0x2000, swap, JALR(ZERO, A3, 0));
+	PUT(rig, BASE + 0x2100, LR_W(A5, A3), SC_W(A5, A2, A3), JALR(ZERO, A3, 0));
+	h->x[A3] = BASE;
+	run_to_ecall(h, BASE);
+	h->x[A2] = ADDI(A0, ZERO, 2);
+	run_to_ecall(h, BASE + 0x2000);
+	assert_int_equal(h->x[A0], 2);
+	h->x[A2] = ADDI(A0, ZERO, 3);
+	run_to_ecall(h, BASE + 0x2100);
+	assert_int_equal(h->x[A0], 3);
 }
 
 static void what_a_device_wrote_runs_after_a_fence(void **state)
@@ -775,6 +844,7 @@ int main(void)
 		TEST(fetching_from_registers_or_nothing_is_an_access_fault),
 		TEST(without_c_a_jump_to_a_half_traps_at_the_jump),
 		TEST(loads_extend_and_misaligned_accesses_work),
+		TEST(floating_point_registers_load_store_and_move_bits),
 		TEST(cbo_zero_clears_its_block_only),
 		TEST(a_store_conditional_needs_its_reservation),
 		TEST(a_store_by_another_hart_breaks_a_reservation),
@@ -783,6 +853,8 @@ int main(void)
 		TEST(two_harts_count_to_the_sum_with_lr_and_sc),
 		TEST(code_that_stores_into_itself_runs_as_changed),
 		TEST(a_store_makes_the_page_stale_without_a_fence),
+		TEST(a_page_that_was_stored_to_before_it_was_code_is_watched),
+		TEST(atomics_change_code_too),
 		TEST(what_a_device_wrote_runs_after_a_fence),
 		TEST(code_that_is_the_same_is_not_decoded_again),
 		TEST(a_page_that_is_only_stored_to_is_data_again),
