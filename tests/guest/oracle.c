@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs in a RISC-V user-mode emulator: executes single instructions that it is told on standard input,
- * and says what became of the registers. Built for the guest, freestanding but for the C library's I/O.
+ * Runs in a RISC-V user-mode emulator: executes instructions that it is told on standard input,
+ * and says what became of the registers. Built for the guest.
  *
- * A record in: the instruction, the rounding mode, x10 to x12, f10 to f12. A record out: x13, f13, fflags.
+ * A record in: one or two instructions in 64 bits (upper half 0: one), the rounding mode, x10
+ * to x12, f10 to f12. x13 starts as x10 does, sp as x12. A record out: x13, f13, fflags.
+ *
+ * R1. Record N runs at CODE + 16 * N, so that what depends on the address can be foretold. Below
+ *     CODE there is memory, zero at first, which keeps what the records store.
  */
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/mman.h>
+
+#define MEMORY UINT64_C(0x80000000)
+#define CODE (MEMORY + 0x10000)
+#define SIZE 0x1000000
 
 struct input {
 	uint64_t insn, frm;
@@ -18,7 +26,7 @@ struct output {
 	uint64_t x13, f13, fflags;
 };
 
-/* Loads the registers, calls the code at t0 and stores what came of it. */
+/* Loads the registers, calls the code, which returns to t0, and stores what came of it. */
 static void execute(const struct input *in, struct output *out, void *code)
 {
 	register const struct input *a1 __asm__("s2") = in;
@@ -34,9 +42,12 @@ static void execute(const struct input *in, struct output *out, void *code)
 			 "fld fa0, 40(s2)\n"
 			 "fld fa1, 48(s2)\n"
 			 "fld fa2, 56(s2)\n"
-			 "li a3, 0\n"
+			 "mv a3, a0\n"
 			 "fmv.d.x fa3, zero\n"
-			 "jalr s4\n"
+			 "mv s5, sp\n"
+			 "mv sp, a2\n"
+			 "jalr t0, s4\n"
+			 "mv sp, s5\n"
 			 "sd a3, 0(s3)\n"
 			 "fsd fa3, 8(s3)\n"
 			 "frflags t0\n"
@@ -44,27 +55,32 @@ static void execute(const struct input *in, struct output *out, void *code)
 			 "fsrm zero\n"
 			 :
 			 : "r"(a1), "r"(a2), "r"(a3)
-			 : "ra", "t0", "a0", "a1", "a2", "a3", "fa0", "fa1", "fa2", "fa3", "memory");
+			 : "ra", "t0", "a0", "a1", "a2", "a3", "s5", "fa0", "fa1", "fa2", "fa3",
+			   "memory");
 }
 
 int main(void)
 {
 	static struct input inputs[1024];
 	static struct output outputs[1024];
-	uint32_t *code = mmap(NULL, 1024 * 8, PROT_READ | PROT_WRITE | PROT_EXEC,
-			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t *code = (void *)CODE;
 	size_t count;
 
-	if (code == MAP_FAILED)
+	if (mmap((void *)MEMORY, SIZE, PROT_READ | PROT_WRITE | PROT_EXEC,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != (void *)MEMORY)
 		return 1;
 	while ((count = fread(inputs, sizeof(inputs[0]), 1024, stdin)) > 0) {
 		for (size_t i = 0; i < count; i++) {
-			code[2 * i] = (uint32_t)inputs[i].insn;
-			code[2 * i + 1] = 0x00008067; /* ret */
+			const uint32_t second = (uint32_t)(inputs[i].insn >> 32);
+
+			code[4 * i] = (uint32_t)inputs[i].insn;
+			code[4 * i + 1] = second ? second : 0x00000013; /* nop */
+			code[4 * i + 2] = 0x00028067; /* jr t0 */
 		}
 		__asm__ volatile("fence.i" : : : "memory");
 		for (size_t i = 0; i < count; i++)
-			execute(&inputs[i], &outputs[i], &code[2 * i]);
+			execute(&inputs[i], &outputs[i], &code[4 * i]);
+		code += 4 * count;
 		if (fwrite(outputs, sizeof(outputs[0]), count, stdout) != count)
 			return 1;
 	}
