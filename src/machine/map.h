@@ -12,7 +12,7 @@
 #define VIRT_RTC	   0x101000
 #define VIRT_RTC_SIZE	   0x1000
 #define VIRT_CLINT	   0x2000000 /* mswi at its start, then mtimer */
-#define VIRT_CLINT_SIZE 0x10000
+#define VIRT_CLINT_SIZE	   0x10000
 #define VIRT_MSWI_SIZE	   0x4000
 #define VIRT_MTIMECMP	   0x2004000
 #define VIRT_MTIMECMP_SIZE 0x7ff8

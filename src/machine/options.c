@@ -269,7 +269,8 @@ static enum fh_code set_trace(struct machine_options *o, const char *argument, s
 }
 
 static const struct option options[] = {
-	{ "M", "virt[,aclint=on]", "the machine; aclint: described as such, not as a CLINT", set_machine },
+	{ "M", "virt[,aclint=on]", "the machine; aclint: described as such, not as a CLINT",
+	  set_machine },
 	{ "machine", "virt[,dumpdtb=FILE]", "the same; write the device tree and exit",
 	  set_machine },
 	{ "m", "SIZE", "RAM: 512M, 2G; a bare number is MiB (128M)", set_memory },
