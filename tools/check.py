@@ -23,7 +23,8 @@ sys.dont_write_bytecode = True
 import configs  # noqa: E402
 from configs import BUILD, ROOT  # noqa: E402
 
-TAIL = 40  # lines of a failure's output
+HEAD = 15  # lines of a failure's output: a sanitizer says first what is wrong,
+TAIL = 40  # others say it last
 passed = 0
 failed = 0
 skipped = 0
@@ -40,11 +41,11 @@ def count(name, good, bad, seconds, note=""):
     say(f"  {name:<24} {good:>6} passed {bad:>4} failed  {seconds:>5.0f} s  {note}".rstrip())
 
 
-def show_tail(text, lines=TAIL):
+def show_ends(text, head=HEAD):
     rows = text.rstrip().splitlines()
-    if len(rows) > lines:
-        say(f"    | ... ({len(rows) - lines} lines before)")
-    for row in rows[-lines:]:
+    if len(rows) > head + TAIL:
+        rows[head:-TAIL] = [f"... ({len(rows) - head - TAIL} lines)"]
+    for row in rows:
         say(f"    | {row}")
 
 
@@ -78,7 +79,7 @@ def run_source_check(name, command):
         output, good = str(error), False
     count(name, int(good), int(not good), time.monotonic() - start)
     if not good:
-        show_tail(output)
+        show_ends(output)
 
 
 # --- Tests ----------------------------------------------------------------------------------------
@@ -146,13 +147,13 @@ def run_tests(config):
     count(f"{config.name}: tests", good, bad, time.monotonic() - start,
           f"({skips} skipped)" if skips else "")
     if bad and not records:
-        show_tail(result.stdout)
+        show_ends(result.stdout)
     for record, cases in failures:
         name = record["name"].split(" / ")[-1]
         for case in cases:
             say(f"    FAILED in {config.name}: {name}/{case}")
-        show_tail(record.get("stdout", ""))
-        show_tail(record.get("stderr", ""))
+        show_ends(record.get("stdout", ""))
+        show_ends(record.get("stderr", ""))
 
 
 def run_config(config):
@@ -168,7 +169,7 @@ def run_config(config):
     if good:
         run_tests(config)
     else:
-        show_tail(log_path.read_text(encoding="utf-8", errors="replace"))
+        show_ends(log_path.read_text(encoding="utf-8", errors="replace"), head=0)
 
 
 def main():
