@@ -8,9 +8,9 @@
  *
  * R1. A block belongs to one hart. What another hart stores reaches it as a note, looked at when
  *     that hart's attention is; the architecture promises nothing before its own fence.i.
- * R2. A hart that keeps blocks of a page has its bit in the page's slot of struct code_pages, set
- *     before the bytes are read. While a slot has bits, no TLB has a write entry for its pages (but
- *     for entries that a note is on its way to, see R1).
+ * R2. A hart that keeps blocks of a page has its bit in struct code_pages (code.c), set before the
+ *     bytes are read. While there is a bit, no TLB has a write entry for the page (but for entries that
+ *     a note is on its way to, see R1).
  * R3. A dead block (page let go, bytes changed) has epoch 0 for ever and stays in the arena until the
  *     next flush: links and jumps may still lead to it, and find it not current.
  * R4. A page that is stored to again and again without any of its blocks being entered is data now:
@@ -22,20 +22,17 @@
  */
 #include "cpu/block.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/code.h"
 #include "cpu/tlb.h"
 
 #define ARENA_SIZE	 (48U << 20)
 #define HASH_BITS	 16
 #define PAGES_BITS	 12
-#define SLOT_BITS	 20
-#define NOTES_MAX	 64
 #define STORES_MAX	 64
-#define NOTE_STORED	 1 /* bit 0 of a note: the page was stored to; else: it has code now */
 
 /* A page of code, of one hart. */
 struct page {
@@ -43,19 +40,6 @@ struct page {
 	struct page *next;
 	struct block *blocks[2]; /* that begin in it, that end in it */
 	unsigned stores;	 /* since one of its blocks was found current (R4) */
-};
-
-/* What others ask of a hart. */
-struct notes {
-	pthread_mutex_t lock; /* a leaf */
-	struct hart *hart;    /* NULL: there is none */
-	unsigned count;	      /* > NOTES_MAX: look at everything */
-	uint64_t pages[NOTES_MAX];
-};
-
-struct code_pages {
-	_Atomic uint8_t slots[1 << SLOT_BITS]; /* bit n: hart n keeps blocks of such a page */
-	struct notes notes[BLOCK_HARTS_MAX];
 };
 
 static void *block_calloc(size_t count, size_t size)
@@ -67,59 +51,6 @@ static void *block_calloc(size_t count, size_t size)
 		abort();
 	}
 	return ptr;
-}
-
-/* --- Which pages have code ------------------------------------------------------------------- */
-
-static inline _Atomic uint8_t *code_slot(struct code_pages *pages, uint64_t pa)
-{
-	return &pages->slots[(pa >> TLB_PAGE_BITS) & ((1 << SLOT_BITS) - 1)];
-}
-
-static inline bool same_slot(uint64_t a, uint64_t b)
-{
-	return (((a ^ b) >> TLB_PAGE_BITS) & ((1 << SLOT_BITS) - 1)) == 0;
-}
-
-struct code_pages *code_pages_new(void)
-{
-	struct code_pages *pages = block_calloc(1, sizeof(*pages));
-
-	for (unsigned i = 0; i < BLOCK_HARTS_MAX; i++)
-		pthread_mutex_init(&pages->notes[i].lock, NULL);
-	return pages;
-}
-
-void code_pages_free(struct code_pages *pages)
-{
-	if (!pages)
-		return;
-	for (unsigned i = 0; i < BLOCK_HARTS_MAX; i++)
-		pthread_mutex_destroy(&pages->notes[i].lock);
-	free(pages);
-}
-
-bool code_pages_has(struct code_pages *pages, uint64_t pa)
-{
-	/* Pairs with the setting in page_new(); what is missed here gets a note (R1). */
-	return atomic_load_explicit(code_slot(pages, pa), memory_order_seq_cst) != 0;
-}
-
-static void note_post(struct code_pages *pages, unsigned to, uint64_t note)
-{
-	struct notes *notes = &pages->notes[to];
-
-	pthread_mutex_lock(&notes->lock);
-	if (notes->hart) {
-		if (notes->count < NOTES_MAX)
-			notes->pages[notes->count] = note;
-		if (notes->count <= NOTES_MAX)
-			notes->count++;
-		/* The hart clears it with acquire before it reads the notes. */
-		atomic_fetch_or_explicit(&notes->hart->attention, ATTENTION_CODE,
-					 memory_order_release);
-	}
-	pthread_mutex_unlock(&notes->lock);
 }
 
 /* --- Pages ----------------------------------------------------------------------------------- */
@@ -151,13 +82,11 @@ static struct page *page_new(struct hart *h, uint64_t pa)
 	pa &= TLB_PAGE_MASK;
 	*page = (struct page){ .pa = pa, .next = *page_bucket(blocks, pa) };
 	*page_bucket(blocks, pa) = page;
-	/* R2: pairs with code_pages_has(), which a fill asks before it enters a write tag. */
-	atomic_fetch_or_explicit(code_slot(h->code_pages, pa), (uint8_t)(1U << h->id),
-				 memory_order_seq_cst);
+	code_pages_set(h->code_pages, pa, h->id);
 	tlb_protect(h, pa);
 	for (unsigned i = 0; i < BLOCK_HARTS_MAX; i++)
 		if (i != h->id)
-			note_post(h->code_pages, i, pa);
+			code_pages_post(h->code_pages, i, pa);
 	return page;
 }
 
@@ -202,10 +131,9 @@ static void block_kill(struct blocks *blocks, struct block *block)
 static void page_leave_slot(struct hart *h, uint64_t pa)
 {
 	for (struct page *page = *page_bucket(h->blocks, pa); page; page = page->next)
-		if (same_slot(page->pa, pa))
+		if (code_pages_share(page->pa, pa))
 			return;
-	atomic_fetch_and_explicit(code_slot(h->code_pages, pa), (uint8_t) ~(1U << h->id),
-				  memory_order_seq_cst);
+	code_pages_clear(h->code_pages, pa, h->id);
 }
 
 /* R4. */
@@ -252,8 +180,7 @@ static void page_entered(struct blocks *blocks, const struct block *block)
 
 static void page_note_store(struct hart *h, uint64_t pa)
 {
-	const unsigned harts = atomic_load_explicit(code_slot(h->code_pages, pa),
-						    memory_order_seq_cst);
+	const unsigned harts = code_pages_harts(h->code_pages, pa);
 
 	for (unsigned i = 0; i < BLOCK_HARTS_MAX; i++) {
 		if (!(harts & (1U << i)))
@@ -261,7 +188,7 @@ static void page_note_store(struct hart *h, uint64_t pa)
 		if (i == h->id)
 			page_stored(h, pa);
 		else
-			note_post(h->code_pages, i, (pa & TLB_PAGE_MASK) | NOTE_STORED);
+			code_pages_post(h->code_pages, i, (pa & TLB_PAGE_MASK) | CODE_NOTE_STORED);
 	}
 }
 
@@ -274,22 +201,16 @@ void blocks_note_store(struct hart *h, uint64_t pa, unsigned size)
 
 void blocks_service(struct hart *h)
 {
-	struct notes *notes = &h->code_pages->notes[h->id];
-	uint64_t pages[NOTES_MAX];
-	unsigned count;
+	uint64_t pages[CODE_NOTES_MAX];
+	const unsigned count = code_pages_take(h->code_pages, h->id, pages);
 
-	pthread_mutex_lock(&notes->lock);
-	count = notes->count;
-	notes->count = 0;
-	memcpy(pages, notes->pages, (count < NOTES_MAX ? count : NOTES_MAX) * sizeof(pages[0]));
-	pthread_mutex_unlock(&notes->lock);
-	if (count > NOTES_MAX) {
+	if (count > CODE_NOTES_MAX) {
 		tlb_flush(h);
 		blocks_fence(h);
 		return;
 	}
 	for (unsigned i = 0; i < count; i++) {
-		if (pages[i] & NOTE_STORED)
+		if (pages[i] & CODE_NOTE_STORED)
 			page_stored(h, pages[i]);
 		else
 			tlb_protect(h, pages[i]);
@@ -301,17 +222,13 @@ void blocks_service(struct hart *h)
 void blocks_init(struct hart *h)
 {
 	struct blocks *blocks = block_calloc(1, sizeof(*blocks));
-	struct notes *notes = &h->code_pages->notes[h->id];
 
 	blocks->hash = block_calloc(1 << HASH_BITS, sizeof(blocks->hash[0]));
 	blocks->pages = block_calloc(1 << PAGES_BITS, sizeof(blocks->pages[0]));
 	blocks->arena = block_calloc(1, ARENA_SIZE);
 	h->blocks = blocks;
 	h->code_epoch = 1;
-	pthread_mutex_lock(&notes->lock);
-	notes->hart = h;
-	notes->count = 0;
-	pthread_mutex_unlock(&notes->lock);
+	code_pages_attach(h->code_pages, h);
 }
 
 void blocks_flush(struct hart *h)
@@ -338,13 +255,10 @@ void blocks_flush(struct hart *h)
 void blocks_free(struct hart *h)
 {
 	struct blocks *blocks = h->blocks;
-	struct notes *notes = &h->code_pages->notes[h->id];
 
 	if (!blocks)
 		return;
-	pthread_mutex_lock(&notes->lock);
-	notes->hart = NULL;
-	pthread_mutex_unlock(&notes->lock);
+	code_pages_detach(h->code_pages, h);
 	blocks_flush(h);
 	while (blocks->free_pages) {
 		struct page *page = blocks->free_pages;
