@@ -266,14 +266,19 @@ void worker_start(struct worker *worker, void (*run)(void *arg), void *arg)
 	assert_int_equal(pthread_create(&worker->thread, NULL, worker_main, worker), 0);
 }
 
-void worker_join(struct worker *worker)
+void worker_join_within(struct worker *worker, unsigned seconds)
 {
 	struct timespec limit;
 
 	clock_gettime(CLOCK_REALTIME, &limit);
-	limit.tv_sec += 30;
+	limit.tv_sec += seconds;
 	if (pthread_timedjoin_np(worker->thread, NULL, &limit) != 0)
 		fail_msg("a thread hangs");
+}
+
+void worker_join(struct worker *worker)
+{
+	worker_join_within(worker, 30);
 }
 
 bool worker_done(const struct worker *worker)

@@ -88,6 +88,7 @@ struct worker {
 void worker_start(struct worker *worker, void (*run)(void *arg), void *arg);
 /* Fails the test if the thread does not end within 30 seconds: something hangs. */
 void worker_join(struct worker *worker);
+void worker_join_within(struct worker *worker, unsigned seconds);
 bool worker_done(const struct worker *worker);
 /* True if it is done within @ms; for things that must not happen, a short time is enough. */
 bool worker_done_within(const struct worker *worker, unsigned ms);
