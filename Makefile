@@ -43,6 +43,7 @@ check: setup-check
 
 bench: build
 	@$(BUILD)/bench/bench --json build/bench.json
+	@bench/boot.py $(BUILD)/src/freehold build/bench.json
 
 soak: setup-check
 	@tools/check.py --soak
