@@ -272,10 +272,22 @@ void fh_object_last_unref(struct fh_object *object)
 	}
 }
 
-/*
- * Somebody else has asked for the dispose and may not have queued it yet. The caller keeps the object's
- * memory.
- */
+/* A pin, unless the object is gone already but for its memory. */
+static bool try_hold(struct fh_object *object)
+{
+	uint64_t life = atomic_load_explicit(&object->life, memory_order_relaxed);
+
+	do {
+		if (life == 0)
+			return false;
+		/* Relaxed: the caller has the object. */
+	} while (!atomic_compare_exchange_weak_explicit(&object->life, &life, life + FH_LIFE_PIN,
+							memory_order_relaxed,
+							memory_order_relaxed));
+	return true;
+}
+
+/* Somebody else has asked for the dispose and may not have queued it yet. The caller holds a pin. */
 static void wait_until_left(struct fh_object *object)
 {
 	struct fh_machine *m = object->machine;
@@ -313,17 +325,21 @@ void fh_object_dispose(FH_ANY any)
 		hide(object);
 		fh_control_queue(object);
 	} else {
-		hide(object); /* it may have been asked for, and not yet hidden, by somebody else */
+		/* Asked for by somebody else, who may be done before this is. */
+		if (fh_object_has(object, FH_OBJECT_LEFT) || !try_hold(object))
+			return;
+		hide(object);
 	}
 	FH_POINT("dispose.requested");
-	if (!wait) {
-		if (first)
-			fh_machine_kick(m);
-		return;
+	if (wait) {
+		fh_control_run(m);
+		if (!first)
+			wait_until_left(object);
+	} else if (first) {
+		fh_machine_kick(m);
 	}
-	fh_control_run(m);
 	if (!first)
-		wait_until_left(object);
+		fh_object_unhold(object);
 }
 
 /* --- Failed births (L7) --------------------------------------------------------------------- */
