@@ -49,8 +49,9 @@ static inline char *ledger_text(struct fh_machine *m, int *ret_alive)
 /* Fails the test, and shows the text, unless @wanted is in it. */
 static inline void assert_text_has(const char *text, const char *wanted)
 {
+	assert_non_null(text);
 	if (!strstr(text, wanted))
-		fail_msg("'%s' is not in:\n%s", wanted, text);
+		fail_msg("'%s' is not in:\n%s", wanted, text ? text : "");
 }
 
 static inline void assert_text_lacks(const char *text, const char *unwanted)
