@@ -9,8 +9,8 @@ NAME is a check or a configuration, as --list prints them; none is all but those
 How it counts. Each check of the sources and each configuration's build is one. A C test prints TAP,
 and each cmocka case in it is one; one more fails if it crashed, timed out, printed no case, ended
 before its plan, or a sanitizer made it exit badly. Any other test (example, script) is one, unless
-it prints TAP. A skipped case is neither passed nor failed, but shown. The last line is the sum over
-all configurations.
+it prints TAP. What is skipped (a case; a test with exit status 77) is neither passed nor failed,
+but shown. The last line is the sum over all configurations.
 """
 
 import argparse
@@ -96,6 +96,8 @@ def judge(record):
     how = f"{record['result'].lower()}, exit status {record['returncode']}"
 
     if not cases and record.get("env", {}).get("CMOCKA_MESSAGE_OUTPUT") != "TAP":
+        if record["returncode"] == 77:  # as Automake and meson have it
+            return 0, [], 1
         return (1, [], 0) if finished else (0, [f"({how})"], 0)
     if not cases and plan is None:
         bad.append(f"(no case was run: {how})")
