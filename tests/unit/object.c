@@ -301,8 +301,13 @@ static void children_leave_last_created_first(void **unused)
 	forget(NULL);
 	fh_object_dispose(top);
 	fh_machine_drain(m);
-	said[4] = '\0'; /* what follows is finalize, whose order is the reaper's */
-	assert_string_equal(said, "dDdd");
+	/* When they are finalized, and in which order, is the reaper's business. */
+	char disposed[sizeof(said)] = "";
+
+	for (size_t i = 0, n = 0; said[i]; i++)
+		if (said[i] == 'd' || said[i] == 'D')
+			disposed[n++] = said[i];
+	assert_string_equal(disposed, "dDdd");
 	machine_end(m);
 }
 
