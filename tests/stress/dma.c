@@ -63,6 +63,15 @@ static void check_result(const struct net *net, enum fh_tx tx)
 	CHECK(tx == FH_TX_OK || (tx == FH_TX_REENTRY && net->refusals));
 }
 
+/* So that others come to wait: a microsecond or two, or now and then until it is its turn again. */
+static void linger(uint64_t turn)
+{
+	for (volatile unsigned i = 0; i < 1000; i++)
+		;
+	if (turn % 32 == 0)
+		sched_yield();
+}
+
 /* @value: the hops that are left. */
 static enum fh_tx pass_on(struct probe *probe, uint64_t offset, uint64_t value)
 {
@@ -71,9 +80,8 @@ static enum fh_tx pass_on(struct probe *probe, uint64_t offset, uint64_t value)
 
 	(void)offset;
 	node->arrivals++;
-	/* Now and then it takes its time, so that others come to wait. */
 	if (net->lingers && node->arrivals % net->lingers == 0)
-		sched_yield();
+		linger(node->arrivals / net->lingers);
 	for (unsigned next = 0; next < NODES && value > 0; next++) {
 		if (!(node->leads_to >> next & 1))
 			continue;
