@@ -227,6 +227,12 @@ static void timers_take_due(struct fh_machine *m)
 	struct fh_devices *devices = m->devices;
 	const uint64_t now = fh_machine_now(m);
 
+	/*
+	 * A wake-up may come a little before its deadline by our clock, and is used up then: the
+	 * loop is told of the same deadline again. (One of 0 is due, whatever the clock.)
+	 */
+	if (devices->timers.root && devices->timers.root->key == devices->told_deadline)
+		devices->told_deadline = 0;
 	while (devices->timers.root && devices->timers.root->key <= now) {
 		struct fh_timer *timer = fh_container_of(fh_heap_pop(&devices->timers),
 							 struct fh_timer, node);

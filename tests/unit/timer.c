@@ -332,6 +332,25 @@ static void loop_is_told_of_the_earliest_deadline(void **state)
 	assert_int_equal(told.deadline, UINT64_MAX);
 }
 
+/* A loop whose timer is used up, and whose clock is a little ahead of ours, comes back. */
+static void loop_that_polls_too_early_is_told_again(void **state)
+{
+	struct fh_machine *m = *state;
+	static struct clock clock;
+
+	memset(&clock, 0, sizeof(clock));
+	clock_init(&clock, board_plug(m, "board"));
+	fh_timer_arm(clock.timer, UINT64_MAX - 5);
+	told.deadline = 7;
+	fh_machine_poll(m);
+	assert_int_equal(clock.runs, 0);
+	assert_int_equal(told.deadline, UINT64_MAX - 5);
+	fh_timer_arm(clock.timer, 1);
+	fh_machine_poll(m);
+	assert_int_equal(clock.runs, 1);
+	assert_int_equal(told.deadline, UINT64_MAX);
+}
+
 /* --- Bottom halves -------------------------------------------------------------------------- */
 
 static void bh_runs_once_for_any_number_of_calls(void **state)
@@ -636,6 +655,7 @@ int main(void)
 		test(timer_armed_anew_in_the_domain_does_not_run_at_the_old_deadline),
 		test(timer_may_dispose_of_itself),
 		test(loop_is_told_of_the_earliest_deadline),
+		test(loop_that_polls_too_early_is_told_again),
 		test(bh_runs_once_for_any_number_of_calls),
 		test(bh_scheduled_in_its_callback_runs_in_the_next_poll),
 		test(bhs_run_in_the_order_in_which_they_were_scheduled),
