@@ -430,6 +430,86 @@ static void store_across_pages_faults_as_a_whole(void **state)
 	assert_int_equal(ram_get(r, PAGE + 0xff8), 0);
 }
 
+/* Not even where it is the map, PMP or the kind of memory that refuses the second part. */
+static void store_across_pages_into_what_refuses_is_not_begun(void **state)
+{
+	static const uint64_t seconds[] = {0x40000000, ROM_BASE, REG_BASE};
+	struct rack *r = *state;
+
+	for (unsigned i = 0; i < 3; i++) {
+		rack_priv(r, PRIV_M);
+		map(r, 3, VA + 0x1000, 0, pte(seconds[i], V | R | W | A | D));
+		set_up_page(r, V | R | W | A | D);
+		tlb_fence(&r->h, NULL);
+		assert_false(hart_store_slow(&r->h, VA + 0xffc, 8, UINT64_MAX));
+		assert_trap(r, CAUSE_STORE_ACCESS, VA + 0x1000);
+		assert_int_equal(ram_get(r, PAGE + 0xff8), 0);
+		assert_int_equal(r->written, 0);
+	}
+	/* Past the end of RAM, untranslated. */
+	rack_priv(r, PRIV_M);
+	assert_false(hart_store_slow(&r->h, RAM_BASE + RAM_SIZE - 3, 4, UINT64_MAX));
+	assert_trap(r, CAUSE_STORE_ACCESS, RAM_BASE + RAM_SIZE);
+	assert_int_equal(ram_get(r, RAM_BASE + RAM_SIZE - 8), 0);
+}
+
+/* 3.7.1 */
+static void store_across_pages_under_pmp_is_not_begun(void **state)
+{
+	struct rack *r = *state;
+
+	set_up_page(r, V | R | W | A | D);
+	map(r, 3, VA + 0x1000, 0, pte(PAGE + 0x5000, V | R | W | A | D));
+	pmp_write(&r->h, 0x3b1, UINT64_MAX);
+	pmp_write(&r->h, 0x3b0, (PAGE + 0x5000) >> 2 | 0x1ff);
+	pmp_write(&r->h, 0x3a0, 0x1f << 8 | 0x18);
+	assert_false(hart_store_slow(&r->h, VA + 0xffa, 8, UINT64_MAX));
+	assert_trap(r, CAUSE_STORE_ACCESS, VA + 0x1000);
+	assert_int_equal(ram_get(r, PAGE + 0xff8), 0);
+}
+
+/* 3.6.2: whether registers take misaligned accesses is theirs to say: across pages they do not. */
+static void access_across_pages_is_for_memory_only(void **state)
+{
+	struct rack *r = *state;
+	uint64_t value;
+
+	set_up_page(r, V | R | W | A | D);
+	map(r, 3, VA - 0x1000, 0, pte(REG_BASE, V | R | W | A | D));
+	assert_false(hart_store_slow(&r->h, VA - 2, 4, UINT64_MAX));
+	assert_trap(r, CAUSE_STORE_ACCESS, VA - 2);
+	assert_int_equal(r->written, 0);
+	assert_int_equal(ram_get(r, PAGE), 0);
+	assert_false(hart_load_slow(&r->h, VA - 2, 4, &value));
+	assert_trap(r, CAUSE_LOAD_ACCESS, VA - 2);
+}
+
+/* Memory may end, or go on as other memory, within a page. */
+static void store_across_the_end_of_memory_is_not_begun(void **state)
+{
+	const uint64_t last = RAM_BASE + RAM_SIZE + 0x7fc;
+	struct rack *r = *state;
+	struct fh_region *const more = fh_region_new_ram(r->m, "more", 0x800, NULL);
+	struct fh_region *const yet = fh_region_new_ram(r->m, "yet", 0x800, NULL);
+	uint64_t value;
+
+	fh_read_end();
+	fh_region_add(fh_space_root(fh_machine_memory(r->m)), more, last - 0x7fc, 0);
+	fh_read_begin();
+	assert_false(hart_store_slow(&r->h, last, 8, UINT64_MAX));
+	assert_trap(r, CAUSE_STORE_ACCESS, last);
+	assert_int_equal(*(uint32_t *)((char *)fh_region_ram(more) + 0x7fc), 0);
+	fh_read_end();
+	fh_region_add(fh_space_root(fh_machine_memory(r->m)), yet, last + 4, 0);
+	fh_read_begin();
+	assert_true(hart_store_slow(&r->h, last, 8, UINT64_C(0x1122334455667788)));
+	assert_true(hart_load_slow(&r->h, last, 8, &value));
+	assert_int_equal(value, UINT64_C(0x1122334455667788));
+	assert_int_equal(*(uint32_t *)fh_region_ram(yet), 0x11223344);
+	fh_object_unref(more);
+	fh_object_unref(yet);
+}
+
 /* What the map's listener does. */
 static void noted_change_of_the_map_drops_what_it_touches(void **state)
 {
@@ -491,6 +571,10 @@ int main(void)
 		TEST(what_is_not_there_or_refuses_is_an_access_fault),
 		TEST(access_across_pages_is_made_of_both),
 		TEST(store_across_pages_faults_as_a_whole),
+		TEST(store_across_pages_into_what_refuses_is_not_begun),
+		TEST(store_across_pages_under_pmp_is_not_begun),
+		TEST(access_across_pages_is_for_memory_only),
+		TEST(store_across_the_end_of_memory_is_not_begun),
 		TEST(noted_change_of_the_map_drops_what_it_touches),
 		TEST(protected_page_loses_its_write_tags_in_all_modes),
 	};
