@@ -265,6 +265,15 @@ static enum fh_code make_memory(struct virt *v, struct fh_error *err)
 	return FH_OK;
 }
 
+/* Before the harts are made, as at the first reset, there are none to tell. */
+static void on_time_jumped(void *arg)
+{
+	struct virt *v = arg;
+
+	for (unsigned i = 0; i < v->hart_count; i++)
+		cpu_time_jumped(v->harts[i]);
+}
+
 static enum fh_code make_devices(struct virt *v, struct fh_error *err)
 {
 	v->plic = new_device(v, &plic_type, "plic", "contexts", 2 * v->o->harts, err);
@@ -278,6 +287,7 @@ static enum fh_code make_devices(struct virt *v, struct fh_error *err)
 		return FH_EINVAL;
 	uart_set_backend(v->uart, &console_backend, v->console);
 	syscon_set_ops(v->syscon, &syscon_ops, v);
+	aclint_set_jumped(v->aclint, on_time_jumped, v);
 	for (unsigned i = 0; i < DEVICES_MAX; i++)
 		if (fh_device_realize(v->devices[i], err) != FH_OK)
 			return FH_EINVAL;
