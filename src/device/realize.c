@@ -320,7 +320,7 @@ static void rollback_device(struct fh_device *device)
 {
 	struct fh_machine *m = device->object.machine;
 
-	fh_object_rollback_pins(&device->object);
+	fh_object_rollback_own(&device->object);
 	fh_lock_acquire(&m->tree_lock);
 	device->exports = device->exports_before;
 	device->unrealizing = false;

@@ -354,6 +354,7 @@ uint64_t fh_object_mark(struct fh_object *object)
 	fh_lock_release(&m->ledger_lock);
 	fh_holding_mark(object);
 	fh_concern_mark(object);
+	fh_properties_mark_links(object);
 	return mark;
 }
 
@@ -442,8 +443,9 @@ void fh_object_rollback(struct fh_object *object, uint64_t mark)
 	fh_free(late.objects);
 }
 
-void fh_object_rollback_pins(struct fh_object *object)
+void fh_object_rollback_own(struct fh_object *object)
 {
+	fh_properties_rollback_links(object);
 	fh_holding_rollback(object);
 	fh_concern_rollback(object);
 }
