@@ -34,9 +34,15 @@ _start:
 	sd s2, 8(s1)
 	li t0, 2
 	sd t0, 0(s1)			# step 2: mtime may go back
-2:	csrr t0, mip
+	li t2, 3
+2:	ld t1, 0(s1)
+	csrr t0, mip
 	andi t0, t0, 0x20
-	bnez t0, 2b
+	beqz t0, 3f
+	bne t1, t2, 2b
+	li t0, 2
+	sd t0, 0(s1)			# it had gone back, and has come here again: once more
+	j 2b
 3:	wfi
 	csrr t0, mip
 	andi t0, t0, 0x20
@@ -54,13 +60,15 @@ setter:	li t1, 1
 	call await
 	li t0, FAR + FAR
 	sd t0, 0(s0)
-	li t1, 2
+again:	li t1, 2
 	call await
 	ld t0, 8(s1)
 	li t1, SOON
 	sub t0, t0, t1
 	sd t0, 0(s0)
-	j .
+	li t0, 3
+	sd t0, 0(s1)			# step 3: it has been set back
+	j again
 
 # The step that hart 0 has come to, and a while longer, in which it goes to sleep.
 await:	ld t0, 0(s1)
