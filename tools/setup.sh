@@ -78,6 +78,7 @@ profile_check() {
 	profile_run
 	command_ clang clang "a second C compiler"
 	command_ doxygen doxygen "the documentation tool Doxygen"
+	command_ dtc device-tree-compiler "the compiler of device trees"
 	command_ flock util-linux "file locks for scripts"
 	command_ g++ g++ "a C++ compiler"
 	command_ git git "git"
