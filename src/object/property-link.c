@@ -290,17 +290,16 @@ void fh_properties_clear_links_to(struct fh_object *target)
 	free_ended(&ended);
 }
 
-void fh_properties_each_strong(struct fh_object *object,
-			       void (*visit)(struct fh_object *target, const char *name, void *arg),
-			       void *arg)
+void fh_properties_each_strong_locked(struct fh_object *object,
+				      void (*visit)(struct fh_object *target, const char *name,
+						    void *arg),
+				      void *arg)
 {
 	struct fh_concern *concern = fh_concern_peek(object);
 
 	if (!concern)
 		return;
-	fh_lock_acquire(&object->machine->links_lock);
 	fh_list_for_each_entry(link, &concern->held, struct fh_link, from)
 		if (is_strong(link->property))
 			visit(link->target, link->property->name, arg);
-	fh_lock_release(&object->machine->links_lock);
 }
