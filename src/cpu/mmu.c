@@ -170,7 +170,8 @@ static bool translate(struct hart *h, uint64_t va, const struct how *how, struct
 	return (ret->perms & perm_of(how->access)) || page_fault(h, how->access, va);
 }
 
-bool hart_translate(struct hart *h, uint64_t va, enum access access, uint64_t *ret_pa)
+bool hart_translate(struct hart *h, uint64_t va, unsigned size, enum access access,
+		    uint64_t *ret_pa)
 {
 	const struct how how = how_of(h, access);
 	struct translation t;
@@ -178,7 +179,7 @@ bool hart_translate(struct hart *h, uint64_t va, enum access access, uint64_t *r
 
 	if (!translate(h, va, &how, &t))
 		return false;
-	if (!(pmp_permissions(h, t.pa, 1, how.priv, &partial) & perm_of(access)))
+	if (!(pmp_permissions(h, t.pa, size, how.priv, &partial) & perm_of(access)))
 		return access_fault(h, access, va);
 	*ret_pa = t.pa;
 	return true;
