@@ -60,9 +60,9 @@ static void add_strong(struct fh_object *target, const char *name, void *arg)
 /* Of R3. */
 static void graph_lock(struct fh_machine *m) FH_NO_THREAD_SAFETY_ANALYSIS
 {
-	fh_lock_acquire(&m->tree_lock);
-	fh_lock_acquire(&m->ledger_lock);
-	fh_lock_acquire(&m->links_lock);
+	fh_tree_acquire(m);
+	fh_ledger_acquire(m);
+	fh_links_acquire(m);
 }
 
 static void graph_unlock(struct fh_machine *m) FH_NO_THREAD_SAFETY_ANALYSIS
@@ -364,7 +364,7 @@ static void explain(struct fh_object *object, uint32_t own_pins, FILE *out)
 
 	if (!memory)
 		return;
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	print_name(object, memory);
 	fh_lock_release(&m->tree_lock);
 	fprintf(memory, ": %u refs, %u pins\n", fh_object_refs(object),
@@ -415,7 +415,7 @@ struct fh_ledger fh_ledger_read(struct fh_machine *m)
 {
 	struct fh_ledger ledger = { 0 };
 
-	fh_lock_acquire(&m->ledger_lock);
+	fh_ledger_acquire(m);
 	ledger.alive = survivors_locked(m, NULL, 0);
 	ledger.died = m->died;
 	ledger.created = ledger.alive + ledger.died;

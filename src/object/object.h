@@ -10,8 +10,8 @@
  *     one pin, so that the object is gone exactly when the word is 0 (L1).
  * R2. Flags are only ever set, except SHOWN and REALIZED. What they mean stands beside them.
  * R3. Fields marked T are guarded by the machine's tree lock, A by its ledger lock, P by the
- *     topology lock. Order: topology, then tree, then ledger, then links, then a holding's lock:
- *     all leaves for each other but in that order.
+ *     topology lock. Order: topology, then tree, then ledger, then links, then a holding's lock;
+ *     machine.h has the functions that take them, which assert it in the tests' build.
  * R4. A class marked `immediate` has no children in the tree, and disposing of it never waits.
  */
 #ifndef OBJECT_OBJECT_H

@@ -184,7 +184,7 @@ enum fh_code fh_link_set(struct fh_object *object, const struct fh_property *pro
 	if (code != FH_OK)
 		return code;
 	fh_list_init(&ended);
-	fh_lock_acquire(&m->links_lock);
+	fh_links_acquire(m);
 	code = set_locked(m, object, property, field, target, &ended);
 	fh_lock_release(&m->links_lock);
 	free_ended(&ended);
@@ -199,7 +199,7 @@ struct fh_object *fh_link_get(struct fh_object *object, const void *field)
 {
 	struct fh_object *target;
 
-	fh_lock_acquire(&object->machine->links_lock);
+	fh_links_acquire(object->machine);
 	target = atomic_load_explicit((_Atomic(struct fh_object *) *)field, memory_order_relaxed);
 	/* A target whose last ref has gone reads as nothing, before its detach has cleared this. */
 	if (target && !fh_object_try_ref(target))
@@ -216,7 +216,7 @@ void fh_properties_drop_links(struct fh_object *object)
 	if (!concern)
 		return;
 	fh_list_init(&ended);
-	fh_lock_acquire(&object->machine->links_lock);
+	fh_links_acquire(object->machine);
 	fh_list_for_each_entry_safe(link, &concern->held, struct fh_link, from)
 		end_locked(link, &ended);
 	fh_list_for_each_entry_safe(link, &concern->replaced, struct fh_link, from)
@@ -233,7 +233,7 @@ void fh_properties_mark_links(struct fh_object *object)
 	if (!concern)
 		return;
 	fh_list_init(&ended);
-	fh_lock_acquire(&object->machine->links_lock);
+	fh_links_acquire(object->machine);
 	fh_list_for_each_entry(link, &concern->held, struct fh_link, from)
 		link->kept = true;
 	fh_list_for_each_entry_safe(link, &concern->replaced, struct fh_link, from)
@@ -262,7 +262,7 @@ void fh_properties_rollback_links(struct fh_object *object)
 	if (!concern)
 		return;
 	fh_list_init(&ended);
-	fh_lock_acquire(&m->links_lock);
+	fh_links_acquire(m);
 	fh_list_for_each_entry_safe(link, &concern->held, struct fh_link, from)
 		if (!link->kept)
 			end_locked(link, &ended);
@@ -283,7 +283,7 @@ void fh_properties_clear_links_to(struct fh_object *target)
 	if (!concern)
 		return;
 	fh_list_init(&ended);
-	fh_lock_acquire(&target->machine->links_lock);
+	fh_links_acquire(target->machine);
 	fh_list_for_each_entry_safe(link, &concern->links, struct fh_link, to)
 		end_locked(link, &ended);
 	fh_lock_release(&target->machine->links_lock);
