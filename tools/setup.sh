@@ -158,7 +158,7 @@ if ! is_debian; then
 fi
 if ! can_install; then
 	echo "Installing takes root. Have this run, then try again:" >&2
-	echo "    apt-get install --no-install-recommends $packages" >&2
+	echo "    apt-get update && apt-get install --no-install-recommends $packages" >&2
 	exit 1
 fi
 
