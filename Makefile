@@ -5,8 +5,8 @@
 
 BUILD := build/main
 PREFIX ?= /usr/local
-# The directory of libraries in PREFIX. Meson learns of Debian's from dpkg-dev alone, and takes lib64
-# without it, where neither the linker nor pkg-config looks. Empty: what Meson takes.
+# The directory of libraries in PREFIX. Meson learns of Debian's from dpkg-dev alone; without it, it
+# takes lib64, where neither the linker nor pkg-config looks. Empty: what Meson takes.
 LIBDIR ?= $(addprefix lib/,$(shell gcc -print-multiarch 2>/dev/null))
 RUN_ARGS ?=
 
