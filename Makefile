@@ -54,7 +54,9 @@ soak: setup-check
 mutants: setup-check
 	@tools/mutants.py
 
+# Without Doxygen there is no such target, as when `make run` came first.
 docs: setup-check configure
+	@test -e $(BUILD)/docs/Doxyfile || meson setup --reconfigure $(BUILD)
 	@ninja -C $(BUILD) docs
 
 install: configure
