@@ -5,6 +5,9 @@
 
 BUILD := build/main
 PREFIX ?= /usr/local
+# The directory of libraries in PREFIX. Meson learns of Debian's from dpkg-dev alone; without it, it
+# takes lib64, where neither the linker nor pkg-config looks. Empty: what Meson takes.
+LIBDIR ?= $(addprefix lib/,$(shell gcc -print-multiarch 2>/dev/null))
 RUN_ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -17,7 +20,7 @@ help:
 	@echo 'make mutants    prove that the tests can fail'
 	@echo 'make docs       the reference of the public headers, build/main/docs/html'
 	@echo 'make build      build the library and the program'
-	@echo 'make install    install them (PREFIX=/usr/local, DESTDIR=)'
+	@echo 'make install    install them (PREFIX=/usr/local, LIBDIR=, DESTDIR=)'
 	@echo 'make clean      remove build/'
 	@echo
 	@echo 'run and check first look for what this machine lacks, and install it on Debian.'
@@ -51,12 +54,16 @@ soak: setup-check
 mutants: setup-check
 	@tools/mutants.py
 
+# Without Doxygen there is no such target, as when `make run` came first.
 docs: setup-check configure
+	@test -e $(BUILD)/docs/Doxyfile || meson setup --reconfigure $(BUILD)
 	@ninja -C $(BUILD) docs
 
 install: configure
-	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@meson configure $(BUILD) -Dprefix=$(PREFIX) $(addprefix -Dlibdir=,$(LIBDIR))
 	@meson install -C $(BUILD)
+	@test "$$(id -u)" != 0 || chown -R --reference=. build # after sudo, it is still the user's
+	@test "$$(id -u)" != 0 || test -n "$(DESTDIR)" || ldconfig
 
 clean:
 	@rm -rf build

@@ -28,16 +28,17 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(ROOT / "tools"))
+import guests  # noqa: E402
+from guests import Missing  # noqa: E402
+
 TURNS = 3
 LIMIT = 180  # seconds
 INIT = """#!/bin/busybox sh
 /bin/busybox echo the guest is up
 /bin/busybox poweroff -f
 """
-
-
-class Missing(Exception):
-    """What a row needs is not on this machine."""
 
 
 def cpu_time(command, expected):
@@ -68,39 +69,12 @@ def guest_mips(freehold, work):
     return statistics.median(samples)
 
 
-def make_initrd(files, work):
-    if not shutil.which("cpio"):
-        raise Missing("cpio is not here")
-    busybox = [path for path in (files / "usr/bin/busybox", files / "bin/busybox")
-               if path.exists()]
-    if not busybox:
-        raise Missing(f"no busybox in {files}")
-    root = work / "root"
-    for directory in ("bin", "dev", "proc", "sys"):
-        (root / directory).mkdir(parents=True)
-    shutil.copy(busybox[0], root / "bin/busybox")
-    (root / "init").write_text(INIT, encoding="ascii")
-    (root / "init").chmod(0o755)
-    names = sorted(str(path.relative_to(root)) for path in root.rglob("*"))
-    initrd = work / "initrd"
-    with initrd.open("wb") as out:
-        subprocess.run(["cpio", "--quiet", "--create", "--format=newc", "--owner=0:0"], cwd=root,
-                       input="\n".join([".", *names]).encode(), stdout=out, check=True)
-    return initrd
-
-
 def boot_over_qemu(freehold, work):
     qemu = shutil.which("qemu-system-riscv64")
     if not qemu:
         raise Missing("qemu-system-riscv64 is not here")
-    for files in sorted((ROOT / "build/deb/trixie-riscv64").glob("linux-image-riscv64*")):
-        kernels = sorted(files.glob("boot/vmlinu[xz]-*"))
-        if kernels:
-            break
-    else:
-        raise Missing("Debian's kernel is not here; 'make run' fetches it")
-    initrd = make_initrd(files, work)
-    machine = ["-m", "512M", "-smp", "1", "-nographic", "-kernel", str(kernels[-1]),
+    kernel, initrd = guests.debian(INIT, work)
+    machine = ["-m", "512M", "-smp", "1", "-nographic", "-kernel", str(kernel),
                "-initrd", str(initrd), "-append", "console=ttyS0"]
     ours, theirs = [], []
     for _ in range(TURNS):

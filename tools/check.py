@@ -21,10 +21,12 @@ import time
 
 sys.dont_write_bytecode = True
 import configs  # noqa: E402
+import guests  # noqa: E402
 from configs import BUILD, ROOT  # noqa: E402
 
 HEAD = 15  # lines of a failure's output: a sanitizer says first what is wrong,
 TAIL = 40  # others say it last
+TAIL_OF_SCRIPT = 1000  # a machine that hangs shows the stacks of all its threads
 passed = 0
 failed = 0
 skipped = 0
@@ -41,10 +43,10 @@ def count(name, good, bad, seconds, note=""):
     say(f"  {name:<24} {good:>6} passed {bad:>4} failed  {seconds:>5.0f} s  {note}".rstrip())
 
 
-def show_ends(text, head=HEAD):
+def show_ends(text, head=HEAD, tail=TAIL):
     rows = text.rstrip().splitlines()
-    if len(rows) > head + TAIL:
-        rows[head:-TAIL] = [f"... ({len(rows) - head - TAIL} lines)"]
+    if len(rows) > head + tail:
+        rows[head:-tail] = [f"... ({len(rows) - head - tail} lines)"]
     for row in rows:
         say(f"    | {row}")
 
@@ -84,6 +86,10 @@ def run_source_check(name, command):
 
 # --- Tests ----------------------------------------------------------------------------------------
 
+def is_cmocka(record):
+    return record.get("env", {}).get("CMOCKA_MESSAGE_OUTPUT") == "TAP"
+
+
 def judge(record):
     """(passed, failed cases, skipped) of one test of meson's log."""
     output = record.get("stdout", "")
@@ -95,7 +101,7 @@ def judge(record):
     finished = record["result"] != "TIMEOUT" and record["returncode"] == 0
     how = f"{record['result'].lower()}, exit status {record['returncode']}"
 
-    if not cases and record.get("env", {}).get("CMOCKA_MESSAGE_OUTPUT") != "TAP":
+    if not cases and not is_cmocka(record):
         if record["returncode"] == 77:  # as Automake and meson have it
             return 0, [], 1
         return (1, [], 0) if finished else (0, [f"({how})"], 0)
@@ -154,8 +160,21 @@ def run_tests(config):
         name = record["name"].split(" / ")[-1]
         for case in cases:
             say(f"    FAILED in {config.name}: {name}/{case}")
-        show_ends(record.get("stdout", ""))
+        show_ends(record.get("stdout", ""), tail=TAIL if is_cmocka(record) else TAIL_OF_SCRIPT)
         show_ends(record.get("stderr", ""))
+
+
+def fetch_guests(tests):
+    """For the tests that boot them, whose output nobody sees while they run. What cannot be had
+    they skip."""
+    if not any(not config.suites or {"program", "soak"} & set(config.suites) for config in tests):
+        return
+    try:
+        guests.fetch_all()
+    except guests.Missing as why:
+        say(f"guests: {why}; the tests that boot them are skipped")
+    except (OSError, subprocess.SubprocessError) as error:
+        say(f"guests: {error}")
 
 
 def run_config(config):
@@ -192,6 +211,7 @@ def main():
             parser.error(f"no check or configuration is named {name}")
 
     start = time.monotonic()
+    fetch_guests([config for name, config in tests.items() if name in names])
     for name, config in tests.items():
         if name in names:
             run_config(config)

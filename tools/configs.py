@@ -87,7 +87,8 @@ def all_configs():
         Config("soak", "what takes long", ["soak", "model", "stress"], builds_as="gcc",
                effort=1000, timeout=20, long=True),
         dataclasses.replace(tsan, name="soak-tsan", about="what takes long, ThreadSanitizer",
-                            builds_as="tsan", effort=100, timeout=40, long=True),
+                            suites=[*tsan.suites, "soak"], builds_as="tsan", effort=100,
+                            timeout=40, long=True),
     ]
     return {config.name: config for config in configs}
 

@@ -14,11 +14,18 @@
 #
 # Dependencies are left out, but for those on one exact version: these are parts of the same whole.
 # So linux-image-riscv64 brings the real kernel package, and liburcu-dev the library itself.
+#
+# Exit status 3 says that the packages cannot be had from here: no network, or no Debian's tools.
 set -eu
 
 fail() {
 	printf 'fetch-deb: %s\n' "$*" >&2
 	exit 1
+}
+
+cannot_be_had() {
+	printf 'fetch-deb: %s\n' "$*" >&2
+	exit 3
 }
 
 refresh=no
@@ -44,18 +51,22 @@ fi
 
 for tool in apt-get apt-cache dpkg-deb flock; do
 	command -v $tool >/dev/null 2>&1 ||
-		fail "no $tool here: get $wanted ($arch, Debian $suite) by other means"
+		cannot_be_had "no $tool here: get $wanted ($arch, Debian $suite) by other means"
 done
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-[ -r $keyring ] || fail "no $keyring: install the package debian-archive-keyring"
+[ -r $keyring ] || cannot_be_had "no $keyring: install the package debian-archive-keyring"
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/freehold/$suite-$arch
 mkdir -p "$cache/lists/partial" "$cache/apt/archives/partial" "$cache/debs" "$cache/none" \
 	"$root/build/deb"
 
-# One at a time: two would write the same files.
+# One at a time: two would write the same files. Who waited may find it done, and in use.
 exec 9>"$cache/lock"
 flock 9
+if [ $refresh = no ] && [ -e "$out/.complete" ]; then
+	echo "$out"
+	exit 0
+fi
 
 # The first of the machine's own sources that is Debian itself, before any of another origin.
 find_mirror() {
@@ -74,7 +85,7 @@ find_mirror() {
 configure_apt() {
 	mirror=${FREEHOLD_MIRROR:-$(find_mirror)}
 	[ -n "$mirror" ] ||
-		fail "apt knows no Debian mirror here: set FREEHOLD_MIRROR to the URL of one"
+		cannot_be_had "apt knows no Debian mirror here: set FREEHOLD_MIRROR to the URL of one"
 	echo "deb [signed-by=$keyring] $mirror $suite main" >"$cache/sources.list"
 	: >"$cache/status"
 	cat >"$cache/apt.conf" <<-EOF
@@ -135,7 +146,8 @@ apt() { # WORDS ARGUMENTS...
 
 no_network() {
 	sed 's/^/    /' "$cache/log" | grep -E '[EW]: ' | head -n 5 >&2
-	fail "cannot fetch $wanted (architecture $arch, Debian $suite) from $mirror. Is there a network?"
+	cannot_be_had "cannot fetch $wanted (architecture $arch, Debian $suite) from $mirror." \
+		"Is there a network?"
 }
 
 update() {

@@ -20,7 +20,8 @@ freehold=${FREEHOLD:-$root/build/main/src/freehold}
 [ -x "$freehold" ] || fail "no $freehold: 'make build' makes it"
 command -v cpio >/dev/null 2>&1 || fail "no cpio here: apt-get install cpio"
 
-files=$("$root/tools/fetch-deb.sh" riscv64 trixie linux-image-riscv64 busybox-static)
+files=$("$root/tools/fetch-deb.sh" riscv64 trixie linux-image-riscv64 busybox-static) ||
+	exit 1
 kernel=
 for file in "$files"/boot/vmlinu[xz]-*; do
 	kernel=$file

@@ -78,6 +78,7 @@ profile_check() {
 	profile_run
 	command_ clang clang "a second C compiler"
 	command_ doxygen doxygen "the documentation tool Doxygen"
+	command_ dtc device-tree-compiler "the compiler of device trees"
 	command_ flock util-linux "file locks for scripts"
 	command_ g++ g++ "a C++ compiler"
 	command_ git git "git"
@@ -157,7 +158,7 @@ if ! is_debian; then
 fi
 if ! can_install; then
 	echo "Installing takes root. Have this run, then try again:" >&2
-	echo "    apt-get install --no-install-recommends $packages" >&2
+	echo "    apt-get update && apt-get install --no-install-recommends $packages" >&2
 	exit 1
 fi
 

@@ -333,8 +333,9 @@ struct fh_ledger {
 FH_API struct fh_ledger fh_ledger_read(struct fh_machine *m);
 
 /**
- * Print the counts and, for each object alive (of a crowd: for the first hundred), why; cycles of
- * pins and refs among disposed objects as cycles. Returns the number alive, at most INT_MAX.
+ * Print the counts and, for each object alive (of a crowd: for the first hundred), why; as cycles
+ * those of pins and refs among objects that are disposed of or have nobody else. Returns the
+ * number alive, at most INT_MAX.
  */
 FH_API int fh_ledger_print(struct fh_machine *m, FILE *out);
 

@@ -69,6 +69,12 @@ void cpu_start(struct fh_device *device);
  */
 void cpu_stop(struct fh_device *device);
 
+/*
+ * The time that config.time() tells has jumped: the supervisor timer's deadline is computed anew, on
+ * the hart's own thread. Any thread; does not block.
+ */
+void cpu_time_jumped(struct fh_device *device);
+
 /* Instructions retired, approximately while the hart runs. Any thread. */
 uint64_t cpu_instret(struct fh_device *device);
 

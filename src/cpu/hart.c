@@ -49,7 +49,7 @@ struct cpu {
 	bool reset;   /* lock: to be done by the thread */
 	bool quit;    /* lock */
 	bool parked;  /* lock: R1 */
-	_Atomic bool timer_expired;
+	_Atomic bool look_at_time; /* the timer has expired, or time has jumped */
 	_Atomic uint64_t instret; /* as of the last slice */
 };
 
@@ -85,13 +85,19 @@ static void line_changed(void *state, bool level)
 		attend(line->cpu, ATTENTION_IRQ);
 }
 
+/* The deadline is the hart's: its thread looks at it, whoever says so. */
 static void timer_expired(void *state)
 {
 	struct cpu *const cpu = state;
 
-	/* Release: with the attention's, for take_attention(). */
-	atomic_store_explicit(&cpu->timer_expired, true, memory_order_release);
+	/* Release: of the time as it is now, with the attention's, for take_attention(). */
+	atomic_store_explicit(&cpu->look_at_time, true, memory_order_release);
 	attend(cpu, ATTENTION_IRQ);
+}
+
+void cpu_time_jumped(struct fh_device *device)
+{
+	timer_expired(cpu_of(device));
 }
 
 /* Sstc 1.1. What is due already needs no timer: STIP is computed. */
@@ -138,9 +144,9 @@ static void take_attention(struct cpu *cpu)
 	}
 	if (why & ATTENTION_CODE)
 		blocks_service(h);
-	/* A clock that stood still meanwhile has not come that far yet: once more. */
+	/* A clock that stood still, or went back, has not come that far yet: once more. */
 	if ((why & ATTENTION_IRQ) &&
-	    atomic_exchange_explicit(&cpu->timer_expired, false, memory_order_acquire))
+	    atomic_exchange_explicit(&cpu->look_at_time, false, memory_order_acquire))
 		hart_arm_timer(h);
 }
 
@@ -176,7 +182,7 @@ static void wait_for_interrupt(struct cpu *cpu)
 
 	pthread_mutex_lock(&cpu->lock);
 	while (cpu->run && !cpu->reset && !cpu->quit) {
-		if (atomic_exchange_explicit(&cpu->timer_expired, false, memory_order_acquire))
+		if (atomic_exchange_explicit(&cpu->look_at_time, false, memory_order_acquire))
 			hart_arm_timer(h);
 		if (hart_mip(h) & h->mie) {
 			h->waiting = false;

@@ -190,7 +190,9 @@ bool hart_system(struct hart *h, uint32_t insn);
  */
 bool hart_load_slow(struct hart *h, uint64_t va, unsigned size, uint64_t *ret);
 bool hart_store_slow(struct hart *h, uint64_t va, unsigned size, uint64_t value);
-bool hart_translate(struct hart *h, uint64_t va, enum access access, uint64_t *ret_pa);
+/* Within a page: translate, and check all of it, but not what lies there. */
+bool hart_translate(struct hart *h, uint64_t va, unsigned size, enum access access,
+		    uint64_t *ret_pa);
 
 void hart_take_trap(struct hart *h);
 bool hart_take_interrupt(struct hart *h);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "cpu/block.h"
+#include "cpu/privileged.h"
 #include "cpu/tlb.h"
 
 static inline unsigned insn_rd(uint32_t insn)
@@ -199,12 +200,9 @@ bool memory_amo(struct hart *h, uint32_t insn)
 
 /* --- Cache blocks ---------------------------------------------------------------------------- */
 
-#define CBO_BLOCK_SIZE 64
-#define ENVCFG_CBIE    0x30
-#define ENVCFG_CBCFE   0x40
-#define ENVCFG_CBZE    0x80
+#define CBO_BLOCK_SIZE UINT64_C(64)
 
-/* Base cache management operations, "Control and Status Register Support". */
+/* CMO 2.5.1. */
 static bool cbo_is_enabled(const struct hart *h, unsigned operation)
 {
 	const uint64_t need = operation == 0 ? ENVCFG_CBIE :
@@ -217,46 +215,54 @@ static bool cbo_is_enabled(const struct hart *h, unsigned operation)
 }
 
 /* The caches are coherent with everything: there is only the permission to check. */
-static bool cbo_manage(struct hart *h, uint64_t va)
+static bool cbo_manage(struct hart *h, uint64_t block)
 {
 	uint64_t pa;
 
-	if (hart_translate(h, va, ACCESS_LOAD, &pa))
-		return true;
-	/* Faults of cache-block management are those of stores. */
+	return hart_translate(h, block, CBO_BLOCK_SIZE, ACCESS_LOAD, &pa);
+}
+
+static bool cbo_zero(struct hart *h, uint64_t block)
+{
+	const struct tlb_entry *entry = tlb_data(h, block);
+	bool code = false;
+	uint64_t pa, *host;
+
+	if (entry->write == (block & TLB_PAGE_MASK)) {
+		host = tlb_host(entry, block);
+	} else {
+		host = tlb_fill(h, block, ACCESS_STORE, CBO_BLOCK_SIZE, &pa, &code);
+		if (!host && h->trap.cause == CAUSE_NONE)
+			hart_raise(h, CAUSE_STORE_ACCESS, block);
+		if (!host)
+			return false;
+	}
+	for (unsigned i = 0; i < CBO_BLOCK_SIZE / 8; i++)
+		__atomic_store_n(&host[i], 0, __ATOMIC_RELAXED);
+	if (code)
+		blocks_note_store(h, pa, CBO_BLOCK_SIZE);
+	return true;
+}
+
+/* CMO 2.5.2, 2.5.3: faults are those of stores, and bring the address as it is in rs1. */
+static bool cbo_fault(struct hart *h, uint64_t va)
+{
 	if (h->trap.cause == CAUSE_LOAD_PAGE)
 		h->trap.cause = CAUSE_STORE_PAGE;
 	else if (h->trap.cause == CAUSE_LOAD_ACCESS)
 		h->trap.cause = CAUSE_STORE_ACCESS;
+	h->trap.tval = va;
 	return false;
-}
-
-static bool cbo_zero(struct hart *h, uint64_t va)
-{
-	bool code = false;
-	uint64_t pa;
-	uint8_t *host = tlb_fill(h, va, ACCESS_STORE, 1, &pa, &code);
-
-	if (!host) {
-		if (h->trap.cause == CAUSE_NONE)
-			hart_raise(h, CAUSE_STORE_ACCESS, va);
-		return false;
-	}
-	host -= va & (CBO_BLOCK_SIZE - 1);
-	for (unsigned i = 0; i < CBO_BLOCK_SIZE; i += 8)
-		__atomic_store_n((uint64_t *)(host + i), 0, __ATOMIC_RELAXED);
-	if (code)
-		blocks_note_store(h, pa & ~(uint64_t)(CBO_BLOCK_SIZE - 1), CBO_BLOCK_SIZE);
-	return true;
 }
 
 bool memory_cbo(struct hart *h, uint32_t insn)
 {
 	const unsigned operation = insn >> 20;
+	const uint64_t va = insn_rs1(h, insn), block = va & ~(CBO_BLOCK_SIZE - 1);
 
 	if (!cbo_is_enabled(h, operation)) {
 		hart_raise(h, CAUSE_ILLEGAL, insn);
 		return false;
 	}
-	return operation == 4 ? cbo_zero(h, insn_rs1(h, insn)) : cbo_manage(h, insn_rs1(h, insn));
+	return (operation == 4 ? cbo_zero(h, block) : cbo_manage(h, block)) || cbo_fault(h, va);
 }

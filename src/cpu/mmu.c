@@ -8,7 +8,10 @@
  * R2. Between the lookup in the view and the end of the use of a pointer nothing runs a callback:
  *     page tables are read from memory only. What has run one looks at the map's changes before
  *     anything else is used, because a callback may leave the read section.
- * R3. An access that crosses a page is translated in both before either part is done.
+ * R3. An access that crosses a page is checked in both, down to the memory there, before either part
+ *     is done; and one that crosses the end of a piece of memory in the map, in all of its pieces.
+ *     Registers are no part of such accesses: what they refuse is known too late (priv 3.6.2 leaves
+ *     misaligned accesses to each region).
  */
 #include "cpu/block.h"
 #include "cpu/privileged.h"
@@ -167,7 +170,8 @@ static bool translate(struct hart *h, uint64_t va, const struct how *how, struct
 	return (ret->perms & perm_of(how->access)) || page_fault(h, how->access, va);
 }
 
-bool hart_translate(struct hart *h, uint64_t va, enum access access, uint64_t *ret_pa)
+bool hart_translate(struct hart *h, uint64_t va, unsigned size, enum access access,
+		    uint64_t *ret_pa)
 {
 	const struct how how = how_of(h, access);
 	struct translation t;
@@ -175,7 +179,7 @@ bool hart_translate(struct hart *h, uint64_t va, enum access access, uint64_t *r
 
 	if (!translate(h, va, &how, &t))
 		return false;
-	if (!(pmp_permissions(h, t.pa, 1, how.priv, &partial) & perm_of(access)))
+	if (!(pmp_permissions(h, t.pa, size, how.priv, &partial) & perm_of(access)))
 		return access_fault(h, access, va);
 	*ret_pa = t.pa;
 	return true;
@@ -194,6 +198,20 @@ static unsigned section_perms(const struct fh_section *section)
 	if (!section->ptr)
 		return 0;
 	return section->readonly || section->rom_mode ? PERM_R | PERM_X : PERM_ALL;
+}
+
+/* Is all of it memory that can be accessed so, in however many pieces? */
+static bool is_memory(const struct hart *h, uint64_t first, uint64_t last, enum access access)
+{
+	struct fh_section section;
+
+	do {
+		if (!fh_space_lookup(h->memory, first, &section) ||
+		    !(section_perms(&section) & perm_of(access)))
+			return false;
+		first = section.last + 1;
+	} while (section.last < last);
+	return true;
 }
 
 /* Into the TLB, if the whole page is memory of one kind under one protection. */
@@ -232,8 +250,13 @@ void *tlb_fill(struct hart *h, uint64_t va, enum access access, unsigned size, u
 		return NULL;
 	}
 	if (!fh_space_lookup(h->memory, t.pa, &section) ||
-	    !(section_perms(&section) & perm_of(access)) || section.last - t.pa < size - 1)
+	    !(section_perms(&section) & perm_of(access)))
 		return NULL;
+	if (section.last - t.pa < size - 1) {
+		if (!is_memory(h, section.last + 1, t.pa + (size - 1), access)) /* R3 */
+			access_fault(h, access, va);
+		return NULL;
+	}
 	has = access != ACCESS_FETCH && has_code(h, t.pa);
 	if (code)
 		*code = has;
@@ -305,7 +328,7 @@ static void memory_store(void *p, unsigned size, uint64_t value)
 }
 
 /* Within a page. */
-static bool load_part(struct hart *h, uint64_t va, unsigned size, uint64_t *ret)
+static bool load_whole(struct hart *h, uint64_t va, unsigned size, uint64_t *ret)
 {
 	enum fh_tx tx;
 	uint64_t pa;
@@ -322,7 +345,7 @@ static bool load_part(struct hart *h, uint64_t va, unsigned size, uint64_t *ret)
 	return tx == FH_TX_OK || access_fault(h, ACCESS_LOAD, va);
 }
 
-static bool store_part(struct hart *h, uint64_t va, unsigned size, uint64_t value)
+static bool store_whole(struct hart *h, uint64_t va, unsigned size, uint64_t value)
 {
 	bool code = false;
 	enum fh_tx tx;
@@ -350,38 +373,60 @@ static unsigned first_part(uint64_t va, unsigned size)
 	return room < size ? (unsigned)room : size;
 }
 
-/* R3: both parts, the lower first. */
-static bool check_parts(struct hart *h, uint64_t va, unsigned first, unsigned size,
-			enum access access)
-{
-	uint64_t pa;
+/* Memory on both sides of a page border; or false, and h->trap is set (R3). */
+struct parts {
+	void *low, *high;
+	uint64_t low_pa, high_pa;
+	bool low_code, high_code;
+};
 
-	if (!tlb_fill(h, va, access, first, &pa, NULL) && h->trap.cause != CAUSE_NONE)
+static void *part_find(struct hart *h, uint64_t va, unsigned size, enum access access,
+		       uint64_t *ret_pa, bool *ret_code)
+{
+	void *const p = tlb_fill(h, va, access, size, ret_pa, ret_code);
+
+	if (!p && h->trap.cause == CAUSE_NONE)
+		access_fault(h, access, va);
+	return p;
+}
+
+static bool parts_find(struct hart *h, uint64_t va, unsigned first, unsigned size,
+		       enum access access, struct parts *ret)
+{
+	ret->low = part_find(h, va, first, access, &ret->low_pa, &ret->low_code);
+	if (!ret->low)
 		return false;
-	return tlb_fill(h, va + first, access, size - first, &pa, NULL) ||
-	       h->trap.cause == CAUSE_NONE;
+	ret->high = part_find(h, va + first, size - first, access, &ret->high_pa, &ret->high_code);
+	return ret->high;
 }
 
 bool hart_load_slow(struct hart *h, uint64_t va, unsigned size, uint64_t *ret)
 {
 	const unsigned first = first_part(va, size);
-	uint64_t low, high;
+	struct parts parts;
 
 	if (first == size)
-		return load_part(h, va, size, ret);
-	if (!check_parts(h, va, first, size, ACCESS_LOAD) || !load_part(h, va, first, &low) ||
-	    !load_part(h, va + first, size - first, &high))
+		return load_whole(h, va, size, ret);
+	if (!parts_find(h, va, first, size, ACCESS_LOAD, &parts))
 		return false;
-	*ret = low | high << (8 * first);
+	*ret = memory_load(parts.low, first) | memory_load(parts.high, size - first) << (8 * first);
 	return true;
 }
 
 bool hart_store_slow(struct hart *h, uint64_t va, unsigned size, uint64_t value)
 {
 	const unsigned first = first_part(va, size);
+	struct parts parts;
 
 	if (first == size)
-		return store_part(h, va, size, value);
-	return check_parts(h, va, first, size, ACCESS_STORE) && store_part(h, va, first, value) &&
-	       store_part(h, va + first, size - first, value >> (8 * first));
+		return store_whole(h, va, size, value);
+	if (!parts_find(h, va, first, size, ACCESS_STORE, &parts))
+		return false;
+	memory_store(parts.low, first, value);
+	memory_store(parts.high, size - first, value >> (8 * first));
+	if (parts.low_code)
+		blocks_note_store(h, parts.low_pa, first);
+	if (parts.high_code)
+		blocks_note_store(h, parts.high_pa, size - first);
+	return true;
 }

@@ -116,7 +116,7 @@ struct fh_domain *fh_device_domain(struct fh_device *device)
 
 	if (FH_LIKELY(domain))
 		return domain;
-	fh_lock_acquire(&device->object.machine->tree_lock);
+	fh_tree_acquire(device->object.machine);
 	domain = domain_fix_locked(device);
 	fh_lock_release(&device->object.machine->tree_lock);
 	return domain;
@@ -129,7 +129,7 @@ struct fh_domain *fh_device_domain_of(struct fh_object *owner)
 
 	if (fh_object_is_device(owner))
 		return fh_device_domain(fh_device_of(owner));
-	fh_lock_acquire(&owner->machine->tree_lock);
+	fh_tree_acquire(owner->machine);
 	device = device_at_or_above(owner);
 	if (device)
 		domain = domain_fix_locked(device);
@@ -309,7 +309,7 @@ enum fh_code fh_device_export(struct fh_device *device, struct fh_region *region
 		return fh_error_set(err, FH_EDEAD, "the region is disposed of");
 	if (region->owner != &device->object)
 		return fh_error_set(err, FH_EINVAL, "the region is not the device's");
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	if (region->export_number != 0)
 		code = fh_error_set(err, FH_EEXIST, "the region is exported already");
 	else if (device->exports == UINT16_MAX)
@@ -347,7 +347,7 @@ static struct fh_region *exported(struct fh_device *device, unsigned number, con
 	struct fh_machine *m = device->object.machine;
 	struct fh_region *region;
 
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	region = exported_locked(device, number, name);
 	fh_lock_release(&m->tree_lock);
 	return region;

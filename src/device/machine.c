@@ -111,8 +111,14 @@ static bool call_owner(struct fh_object *owner, void (*call)(void *arg), void *a
 	return fh_chain_call_owner(device ? &device->object : owner, call, arg);
 }
 
+static void edit_begin(struct fh_machine *m)
+{
+	fh_rank_assert(m, FH_RANK_TOPOLOGY);
+	fh_topology_begin(m);
+}
+
 static const struct fh_machine_ops machine_ops = {
-	.edit_begin = fh_topology_begin,
+	.edit_begin = edit_begin,
 	.edit_commit = fh_topology_commit,
 	.call = call_owner,
 	.domain_of = fh_device_domain_of,
@@ -184,7 +190,7 @@ static struct fh_object *take_last_child(struct fh_machine *m)
 {
 	struct fh_object *child;
 
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	child = fh_object_last_child_locked(&m->root);
 	if (child)
 		fh_object_ref(child); /* its parent has one as long as it is a child */
@@ -196,7 +202,7 @@ static int count_alive(struct fh_machine *m)
 {
 	int alive = 0;
 
-	fh_lock_acquire(&m->ledger_lock);
+	fh_ledger_acquire(m);
 	fh_list_for_each(node, &m->objects)
 		alive += alive < INT_MAX;
 	fh_lock_release(&m->ledger_lock);

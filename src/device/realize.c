@@ -129,7 +129,7 @@ static void take_realized(struct fh_object *top, uint64_t since, bool claim,
 {
 	struct fh_machine *m = top->machine;
 
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	for (struct fh_object *o = top; o; o = fh_object_next_locked(o, top)) {
 		struct fh_device *device = fh_device_of(o);
 
@@ -161,7 +161,7 @@ static void unrealize_since(struct fh_object *top, uint64_t since, struct fh_hea
 
 		for (const struct fh_class *c = device->object.class; c; c = c->parent)
 			unrealize_level(device, c);
-		fh_lock_acquire(&m->tree_lock);
+		fh_tree_acquire(m);
 		fh_object_clear_flags(&device->object, FH_OBJECT_REALIZED);
 		device->unrealizing = undone;
 		fh_lock_release(&m->tree_lock);
@@ -205,7 +205,7 @@ static void device_show(struct fh_device *device)
 	struct fh_machine *m = device->object.machine;
 
 	m->ops->edit_begin(m);
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	show_locked(&device->object);
 	fh_lock_release(&m->tree_lock);
 	m->ops->edit_commit(m);
@@ -235,7 +235,7 @@ static enum fh_code realize_begin(struct fh_device *device, struct fh_error *err
 	struct fh_thread *t = fh_thread_self();
 	enum fh_code code = FH_OK;
 
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	if (fh_object_has(&device->object, FH_OBJECT_REQUESTED))
 		code = fh_error_set(err, FH_EDEAD, "it is disposed of");
 	else if (fh_object_has(&device->object, FH_OBJECT_REALIZED))
@@ -256,7 +256,7 @@ static struct fh_device *next_to_realize(struct fh_object *top, struct fh_object
 	struct fh_machine *m = top->machine;
 	struct fh_object *o;
 
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	o = fh_object_next_locked(last && fh_object_is_below_locked(last, top) ? last : top, top);
 	while (o && (!fh_object_is_device(o) || !fh_object_has(o, FH_OBJECT_BORN) ||
 		     fh_object_has(o, FH_OBJECT_REALIZED | FH_OBJECT_HIDDEN |
@@ -306,7 +306,7 @@ static void realize_done(struct fh_device *device)
 {
 	struct fh_machine *m = device->object.machine;
 
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	device->sequence = next_number(m);
 	device->realizer = NULL;
 	fh_object_set_flags(&device->object, FH_OBJECT_REALIZED);
@@ -320,8 +320,8 @@ static void rollback_device(struct fh_device *device)
 {
 	struct fh_machine *m = device->object.machine;
 
-	fh_object_rollback_pins(&device->object);
-	fh_lock_acquire(&m->tree_lock);
+	fh_object_rollback_own(&device->object);
+	fh_tree_acquire(m);
 	device->exports = device->exports_before;
 	device->unrealizing = false;
 	fh_lock_release(&m->tree_lock);
@@ -350,7 +350,7 @@ static void realize_undo(struct fh_device *device, uint64_t start, uint64_t mark
 		fh_object_unclaim(&device_of_node(node)->object);
 	}
 	rollback_device(device);
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	device->realizer = NULL;
 	fh_lock_release(&m->tree_lock);
 }

@@ -45,7 +45,7 @@ static void list_fill(struct reset_list *list, struct fh_object *top)
 	struct fh_machine *m = top->machine;
 	struct fh_object *o = top;
 
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	while (o) {
 		struct fh_object *next = fh_object_next_locked(o, top);
 		struct fh_object *stop = next ? next->parent : top->parent;

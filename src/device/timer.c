@@ -22,30 +22,26 @@ enum where {
 	DUE,	/* R3 */
 };
 
-struct fh_timer {
+/* Queued work of a device: a timer or a bottom half. */
+struct work {
 	struct fh_object object;
 	struct fh_device *device;	/* C */
-	void (*expired)(void *state);	/* C */
+	void (*call)(void *state);	/* C */
 	void *state;			/* C */
 	enum where where;		/* E */
-	struct fh_heap_node node;	/* E: QUEUED: in timers; key: the deadline, PARKED too */
-	struct fh_list due;		/* E: DUE: in due */
+	struct fh_list link;		/* E: DUE: in due or due_bhs; a bh QUEUED: in bhs */
+	struct fh_heap_node node;	/* E: a timer QUEUED: in timers; key: the deadline, PARKED too */
+};
+
+struct fh_timer {
+	struct work work;
 };
 
 struct fh_bh {
-	struct fh_object object;
-	struct fh_device *device;	/* C */
-	void (*run)(void *state);	/* C */
-	void *state;			/* C */
-	enum where where;		/* E */
-	struct fh_list link;		/* E: QUEUED: in bhs; DUE: in due_bhs */
+	struct work work;
 };
 
-struct part_arg {
-	struct fh_device *device;
-	void (*call)(void *state);
-	void *state;
-};
+static const struct fh_type timer_type, bh_type;
 
 uint64_t fh_machine_now(struct fh_machine *m)
 {
@@ -62,7 +58,12 @@ static bool is_over(const struct fh_object *object)
 	return fh_object_has(object, FH_OBJECT_HIDDEN | FH_OBJECT_DETACHED);
 }
 
-/* --- Timers --------------------------------------------------------------------------------- */
+static bool is_timer(const struct work *work)
+{
+	return work->object.class->type == &timer_type;
+}
+
+/* --- The queues ----------------------------------------------------------------------------- */
 
 /* E held. */
 static void tell_loop(struct fh_machine *m)
@@ -78,147 +79,212 @@ static void tell_loop(struct fh_machine *m)
 }
 
 /* E held. */
-static void timer_remove(struct fh_devices *devices, struct fh_timer *timer)
+static void work_remove(struct fh_devices *devices, struct work *work)
 {
-	if (timer->where == QUEUED)
-		fh_heap_remove(&devices->timers, &timer->node);
-	else if (timer->where == DUE)
-		fh_list_remove(&timer->due);
-	timer->where = IDLE;
+	if (work->where == QUEUED && is_timer(work))
+		fh_heap_remove(&devices->timers, &work->node);
+	else
+		fh_list_remove(&work->link);
+	work->where = IDLE;
 }
 
-/* E held; the deadline is in the node. */
-static void timer_put(struct fh_devices *devices, struct fh_timer *timer)
+/* E held; whoever gets true asks for a poll. */
+static bool work_put(struct fh_devices *devices, struct work *work)
 {
-	if (!fh_object_is_shown(&timer->object)) {
-		timer->where = PARKED;
-		return;
+	if (!fh_object_is_shown(&work->object)) {
+		work->where = PARKED;
+		return false;
 	}
-	timer->node.tie = devices->arms++;
-	timer->where = QUEUED;
-	fh_heap_add(&devices->timers, &timer->node);
+	work->where = QUEUED;
+	if (is_timer(work)) {
+		work->node.tie = devices->arms++;
+		fh_heap_add(&devices->timers, &work->node);
+		return false;
+	}
+	fh_list_add_last(&devices->bhs, &work->link);
+	return true;
 }
 
-static void timer_shown_changed(struct fh_object *object)
+static struct fh_devices *queues_lock(struct fh_machine *m)
+	FH_ACQUIRE(m->devices->lock) FH_NO_THREAD_SAFETY_ANALYSIS
 {
-	struct fh_timer *timer = (struct fh_timer *)object;
-	struct fh_devices *devices = object->machine->devices;
+	fh_lock_acquire(&m->devices->lock);
+	return m->devices;
+}
 
-	fh_lock_acquire(&devices->lock);
+/* The loop learns what there is to do. */
+static void queues_unlock(struct fh_machine *m, bool poll)
+	FH_RELEASE(m->devices->lock) FH_NO_THREAD_SAFETY_ANALYSIS
+{
+	tell_loop(m);
+	fh_lock_release(&m->devices->lock);
+	if (poll)
+		fh_machine_kick(m);
+}
+
+static void work_cancel(struct work *work)
+{
+	struct fh_machine *m = work->object.machine;
+
+	work_remove(queues_lock(m), work);
+	queues_unlock(m, false);
+}
+
+/* In the domain: from here on it cannot be cancelled (R3). */
+static void work_call(void *arg)
+{
+	struct work *work = arg;
+	struct fh_machine *m = work->object.machine;
+	struct fh_devices *devices = queues_lock(m);
+	const bool due = work->where == DUE;
+
+	if (due)
+		work_remove(devices, work);
+	queues_unlock(m, false);
+	if (due)
+		work->call(work->state);
+}
+
+/* The first that is due, pinned, or NULL. It stays in the list. */
+static struct work *work_take(struct fh_machine *m, const struct fh_list *due)
+{
+	struct work *work = NULL;
+
+	queues_lock(m);
+	if (!fh_list_empty(due)) {
+		work = fh_list_entry(fh_list_first(due), struct work, link);
+		fh_object_hold(&work->object);
+	}
+	queues_unlock(m, false);
+	return work;
+}
+
+static bool run_due(struct fh_machine *m, const struct fh_list *due, const char *point)
+{
+	struct work *work;
+	bool any = false;
+
+	(void)point; /* in builds without points */
+	while ((work = work_take(m, due))) {
+		struct fh_device *device = work->device;
+
+		FH_POINT(point);
+		if (!fh_chain_call(fh_device_domain(device), &device->object, &work->object, false,
+				   work_call, work))
+			work_cancel(work);
+		fh_object_unhold(&work->object);
+		any = true;
+	}
+	return any;
+}
+
+/* --- The objects ---------------------------------------------------------------------------- */
+
+static void work_shown_changed(struct fh_object *object)
+{
+	struct fh_machine *m = object->machine;
+	struct work *work = (struct work *)object;
+	struct fh_devices *devices = queues_lock(m);
+	bool poll = false;
+
 	if (is_over(object))
-		timer_remove(devices, timer);
-	else if (timer->where == PARKED)
-		timer_put(devices, timer);
-	tell_loop(object->machine);
-	fh_lock_release(&devices->lock);
+		work_remove(devices, work);
+	else if (work->where == PARKED)
+		poll = work_put(devices, work);
+	queues_unlock(m, poll);
 }
 
-static void timer_detach(struct fh_object *object)
+static void work_detach(struct fh_object *object)
 {
-	fh_timer_cancel((struct fh_timer *)object);
+	work_cancel((struct work *)object);
 }
 
-static void timer_finalize(struct fh_object *object)
+static void work_finalize(struct fh_object *object)
 {
-	fh_object_unhold(&((struct fh_timer *)object)->device->object);
+	fh_object_unhold(&((struct work *)object)->device->object);
 }
 
-static struct fh_object *timer_held(struct fh_object *object)
+static struct fh_object *work_held(struct fh_object *object)
 {
-	return &((struct fh_timer *)object)->device->object;
+	return &((struct work *)object)->device->object;
 }
 
-static const struct fh_core_ops timer_core = {
-	.size = sizeof(struct fh_timer),
+static const struct fh_core_ops work_core = {
+	.size = sizeof(struct work),
 	.immediate = true,
-	.detach = timer_detach,
-	.shown_changed = timer_shown_changed,
-	.finalize = timer_finalize,
-	.held_by_nature = timer_held,
+	.detach = work_detach,
+	.shown_changed = work_shown_changed,
+	.finalize = work_finalize,
+	.held_by_nature = work_held,
 };
 
-static const struct fh_type timer_type = { .name = "timer", .core = &timer_core };
+static const struct fh_type timer_type = { .name = "timer", .core = &work_core };
+static const struct fh_type bh_type = { .name = "bh", .core = &work_core };
 
-static enum fh_code timer_construct(struct fh_object *object, void *arg, struct fh_error *err)
+struct work_arg {
+	struct fh_device *device;
+	void (*call)(void *state);
+	void *state;
+};
+
+static enum fh_code work_construct(struct fh_object *object, void *arg, struct fh_error *err)
 {
-	const struct part_arg *part = arg;
-	struct fh_timer *timer = (struct fh_timer *)object;
+	const struct work_arg *from = arg;
+	struct work *work = (struct work *)object;
 
 	(void)err;
-	timer->device = part->device;
-	timer->expired = part->call;
-	timer->state = part->state;
-	fh_list_init(&timer->due);
-	fh_object_hold(&part->device->object);
+	work->device = from->device;
+	work->call = from->call;
+	work->state = from->state;
+	fh_list_init(&work->link);
+	fh_object_hold(&from->device->object);
 	return FH_OK;
 }
+
+/* --- Timers --------------------------------------------------------------------------------- */
 
 struct fh_timer *fh_timer_new(struct fh_device *device, const char *name,
 			      void (*expired)(void *state), void *state)
 {
-	struct part_arg part = { .device = device, .call = expired, .state = state };
+	struct work_arg arg = { .device = device, .call = expired, .state = state };
 
-	return (struct fh_timer *)fh_device_new_part(device, name, &timer_type, timer_construct,
-						     &part);
+	return (struct fh_timer *)fh_device_new_part(device, name, &timer_type, work_construct,
+						     &arg);
 }
 
 void fh_timer_arm(struct fh_timer *timer, uint64_t deadline)
 {
 	if (!timer)
 		return;
-	struct fh_machine *m = timer->object.machine;
-	struct fh_devices *devices = m->devices;
+	struct work *work = &timer->work;
+	struct fh_machine *m = work->object.machine;
+	struct fh_devices *devices = queues_lock(m);
 
-	fh_lock_acquire(&devices->lock);
-	timer_remove(devices, timer);
-	if (!is_over(&timer->object)) {
-		timer->node.key = deadline;
-		timer_put(devices, timer);
+	work_remove(devices, work);
+	if (!is_over(&work->object)) {
+		work->node.key = deadline;
+		work_put(devices, work);
 	}
-	tell_loop(m);
-	fh_lock_release(&devices->lock);
+	queues_unlock(m, false);
 }
 
 void fh_timer_cancel(struct fh_timer *timer)
 {
-	if (!timer)
-		return;
-	struct fh_machine *m = timer->object.machine;
-	struct fh_devices *devices = m->devices;
-
-	fh_lock_acquire(&devices->lock);
-	timer_remove(devices, timer);
-	tell_loop(m);
-	fh_lock_release(&devices->lock);
+	if (timer)
+		work_cancel(&timer->work);
 }
 
 bool fh_timer_is_armed(struct fh_timer *timer)
 {
 	if (!timer)
 		return false;
-	struct fh_devices *devices = timer->object.machine->devices;
-	bool armed;
+	struct fh_machine *m = timer->work.object.machine;
 
-	fh_lock_acquire(&devices->lock);
-	armed = timer->where != IDLE;
-	fh_lock_release(&devices->lock);
+	queues_lock(m);
+	const bool armed = timer->work.where != IDLE;
+
+	queues_unlock(m, false);
 	return armed;
-}
-
-/* In the domain: from here on it cannot be cancelled (R3). */
-static void timer_call(void *arg)
-{
-	struct fh_timer *timer = arg;
-	struct fh_devices *devices = timer->object.machine->devices;
-	bool due;
-
-	fh_lock_acquire(&devices->lock);
-	due = timer->where == DUE;
-	if (due)
-		timer_remove(devices, timer);
-	fh_lock_release(&devices->lock);
-	if (due)
-		timer->expired(timer->state);
 }
 
 /* Moves what has expired to the list, in order of deadline. E held. */
@@ -234,221 +300,59 @@ static void timers_take_due(struct fh_machine *m)
 	if (devices->timers.root && devices->timers.root->key == devices->told_deadline)
 		devices->told_deadline = 0;
 	while (devices->timers.root && devices->timers.root->key <= now) {
-		struct fh_timer *timer = fh_container_of(fh_heap_pop(&devices->timers),
-							 struct fh_timer, node);
+		struct work *work =
+			fh_container_of(fh_heap_pop(&devices->timers), struct work, node);
 
-		timer->where = DUE;
-		fh_list_add_last(&devices->due, &timer->due);
+		work->where = DUE;
+		fh_list_add_last(&devices->due, &work->link);
 	}
-	tell_loop(m);
-}
-
-/* The first that is due, pinned, or NULL. It stays in the list. */
-static struct fh_timer *timer_take(struct fh_devices *devices)
-{
-	struct fh_timer *timer = NULL;
-	struct fh_list *node;
-
-	fh_lock_acquire(&devices->lock);
-	node = fh_list_first(&devices->due);
-	if (node) {
-		timer = fh_list_entry(node, struct fh_timer, due);
-		fh_object_hold(&timer->object);
-	}
-	fh_lock_release(&devices->lock);
-	return timer;
 }
 
 bool fh_timers_run(struct fh_machine *m)
 {
-	struct fh_devices *devices = m->devices;
-	struct fh_timer *timer;
-	bool any = false;
-
-	fh_lock_acquire(&devices->lock);
+	queues_lock(m);
 	timers_take_due(m);
-	fh_lock_release(&devices->lock);
-	while ((timer = timer_take(devices))) {
-		struct fh_device *device = timer->device;
-
-		FH_POINT("timer.due");
-		if (!fh_chain_call(fh_device_domain(device), &device->object, &timer->object,
-				   false, timer_call, timer))
-			fh_timer_cancel(timer);
-		fh_object_unhold(&timer->object);
-		any = true;
-	}
-	return any;
+	queues_unlock(m, false);
+	return run_due(m, &m->devices->due, "timer.due");
 }
 
 /* --- Bottom halves -------------------------------------------------------------------------- */
 
-/* E held. */
-static void bh_remove(struct fh_bh *bh)
-{
-	fh_list_remove(&bh->link);
-	bh->where = IDLE;
-}
-
-/* E held; whoever gets true asks for a poll. */
-static bool bh_put(struct fh_devices *devices, struct fh_bh *bh)
-{
-	if (!fh_object_is_shown(&bh->object)) {
-		bh->where = PARKED;
-		return false;
-	}
-	bh->where = QUEUED;
-	fh_list_add_last(&devices->bhs, &bh->link);
-	return true;
-}
-
-static void bh_shown_changed(struct fh_object *object)
-{
-	struct fh_bh *bh = (struct fh_bh *)object;
-	struct fh_devices *devices = object->machine->devices;
-	bool queued = false;
-
-	fh_lock_acquire(&devices->lock);
-	if (is_over(object))
-		bh_remove(bh);
-	else if (bh->where == PARKED)
-		queued = bh_put(devices, bh);
-	fh_lock_release(&devices->lock);
-	if (queued)
-		fh_machine_kick(object->machine);
-}
-
-static void bh_cancel(struct fh_bh *bh)
-{
-	struct fh_devices *devices = bh->object.machine->devices;
-
-	fh_lock_acquire(&devices->lock);
-	bh_remove(bh);
-	fh_lock_release(&devices->lock);
-}
-
-static void bh_detach(struct fh_object *object)
-{
-	bh_cancel((struct fh_bh *)object);
-}
-
-static void bh_finalize(struct fh_object *object)
-{
-	fh_object_unhold(&((struct fh_bh *)object)->device->object);
-}
-
-static struct fh_object *bh_held(struct fh_object *object)
-{
-	return &((struct fh_bh *)object)->device->object;
-}
-
-static const struct fh_core_ops bh_core = {
-	.size = sizeof(struct fh_bh),
-	.immediate = true,
-	.detach = bh_detach,
-	.shown_changed = bh_shown_changed,
-	.finalize = bh_finalize,
-	.held_by_nature = bh_held,
-};
-
-static const struct fh_type bh_type = { .name = "bh", .core = &bh_core };
-
-static enum fh_code bh_construct(struct fh_object *object, void *arg, struct fh_error *err)
-{
-	const struct part_arg *part = arg;
-	struct fh_bh *bh = (struct fh_bh *)object;
-
-	(void)err;
-	bh->device = part->device;
-	bh->run = part->call;
-	bh->state = part->state;
-	fh_list_init(&bh->link);
-	fh_object_hold(&part->device->object);
-	return FH_OK;
-}
-
 struct fh_bh *fh_bh_new(struct fh_device *device, const char *name, void (*run)(void *state),
 			void *state)
 {
-	struct part_arg part = { .device = device, .call = run, .state = state };
+	struct work_arg arg = { .device = device, .call = run, .state = state };
 
-	return (struct fh_bh *)fh_device_new_part(device, name, &bh_type, bh_construct, &part);
+	return (struct fh_bh *)fh_device_new_part(device, name, &bh_type, work_construct, &arg);
 }
 
 void fh_bh_schedule(struct fh_bh *bh)
 {
 	if (!bh)
 		return;
-	struct fh_machine *m = bh->object.machine;
-	struct fh_devices *devices = m->devices;
-	bool queued = false;
+	struct work *work = &bh->work;
+	struct fh_machine *m = work->object.machine;
+	struct fh_devices *devices = queues_lock(m);
+	bool poll = false;
 
-	fh_lock_acquire(&devices->lock);
-	if (bh->where == IDLE && !is_over(&bh->object))
-		queued = bh_put(devices, bh);
-	fh_lock_release(&devices->lock);
-	if (queued)
-		fh_machine_kick(m);
-}
-
-static void bh_call(void *arg)
-{
-	struct fh_bh *bh = arg;
-	struct fh_devices *devices = bh->object.machine->devices;
-	bool due;
-
-	fh_lock_acquire(&devices->lock);
-	due = bh->where == DUE;
-	if (due)
-		bh_remove(bh);
-	fh_lock_release(&devices->lock);
-	if (due)
-		bh->run(bh->state);
+	if (work->where == IDLE && !is_over(&work->object))
+		poll = work_put(devices, work);
+	queues_unlock(m, poll);
 }
 
 static void bhs_take_due(struct fh_devices *devices)
 {
 	struct fh_list *node;
 
-	fh_lock_acquire(&devices->lock);
 	while ((node = fh_list_pop(&devices->bhs))) {
-		fh_list_entry(node, struct fh_bh, link)->where = DUE;
+		fh_list_entry(node, struct work, link)->where = DUE;
 		fh_list_add_last(&devices->due_bhs, node);
 	}
-	fh_lock_release(&devices->lock);
-}
-
-static struct fh_bh *bh_take(struct fh_devices *devices)
-{
-	struct fh_bh *bh = NULL;
-	struct fh_list *node;
-
-	fh_lock_acquire(&devices->lock);
-	node = fh_list_first(&devices->due_bhs);
-	if (node) {
-		bh = fh_list_entry(node, struct fh_bh, link);
-		fh_object_hold(&bh->object);
-	}
-	fh_lock_release(&devices->lock);
-	return bh;
 }
 
 bool fh_bhs_run(struct fh_machine *m)
 {
-	struct fh_devices *devices = m->devices;
-	struct fh_bh *bh;
-	bool any = false;
-
-	bhs_take_due(devices);
-	while ((bh = bh_take(devices))) {
-		struct fh_device *device = bh->device;
-
-		FH_POINT("bh.due");
-		if (!fh_chain_call(fh_device_domain(device), &device->object, &bh->object, false,
-				   bh_call, bh))
-			bh_cancel(bh);
-		fh_object_unhold(&bh->object);
-		any = true;
-	}
-	return any;
+	bhs_take_due(queues_lock(m));
+	queues_unlock(m, false);
+	return run_due(m, &m->devices->due_bhs, "bh.due");
 }

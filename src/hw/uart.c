@@ -559,6 +559,11 @@ void uart_writable(struct fh_device *device)
 	fh_bh_schedule(uart->flush);
 }
 
+void uart_flush(struct fh_device *device)
+{
+	fh_device_call(device, tx_flush_later, fh_device_state(device));
+}
+
 /* --- Life ----------------------------------------------------------------------------------- */
 
 void uart_set_backend(struct fh_device *device, const struct uart_backend *backend, void *arg)

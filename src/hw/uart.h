@@ -55,4 +55,7 @@ void uart_set_modem(struct fh_device *device, uint8_t lines);
 /** The backend can take bytes again. Any thread, any context, from realize on. */
 void uart_writable(struct fh_device *device);
 
+/** The backend is offered what is left to send before this returns. Context: as uart_receive(). */
+void uart_flush(struct fh_device *device);
+
 #endif

@@ -59,10 +59,12 @@ static enum fh_code take_place(struct loading *l, const char *what, uint64_t fir
 	for (unsigned i = 0; i < l->place_count; i++)
 		if (first <= l->places[i].last && last >= l->places[i].first)
 			return fh_error_set(err, FH_ERANGE,
-					    "%s at 0x%llx overlaps %s at 0x%llx: more RAM may help "
-					    "(-m)",
-					    what, (unsigned long long)first, l->places[i].what,
-					    (unsigned long long)l->places[i].first);
+					    "%s at 0x%llx overlaps %s at 0x%llx: %s", what,
+					    (unsigned long long)first, l->places[i].what,
+					    (unsigned long long)l->places[i].first,
+					    l->kernel.is_elf && l->place_count == 1 ?
+						    "such a program wants -bios none" :
+						    "more RAM may help (-m)");
 	l->places[l->place_count++] = (struct place){ what, first, last };
 	return FH_OK;
 }

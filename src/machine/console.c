@@ -7,11 +7,10 @@
  *     only moves bytes into a ring.
  * R2. No byte is lost: what the ring cannot take stays in the port, which is told when there is
  *     room; what the port cannot take stays here, and when `pending` is full nothing is read. (To a
- *     pseudo-terminal that nobody has open nothing is sent, as through a cable without an end.)
+ *     pseudo-terminal that nobody has open, or at the end that nobody reads, nothing is sent, as
+ *     through a cable without an end.)
  * R3. `lock` guards what is marked L. The port is called with it only by uart_writable(), which
  *     takes no lock of a device.
- * R4. The terminal's mode is libuv's to save and restore: uv_tty_reset_mode() may be called in
- *     signal handlers and at exit, so that no way out leaves a raw terminal behind.
  */
 #include "machine/console.h"
 
@@ -19,31 +18,35 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { RING_SIZE = 65536, PENDING_SIZE = 16384, CTRL_A = 1 };
+#include "machine/terminal.h"
+
+/* The slack is for what a port still has when it is disconnected. */
+enum { RING_SIZE = 65536, RING_SLACK = 64, PENDING_SIZE = 16384, CTRL_A = 1 };
 
 struct console {
 	int in, out; /* -1: none */
 	bool own;    /* to be closed */
 	bool pty, escapes;
-	bool raw;
-	uv_tty_t *tty; /* closed by the loop */
-	void (*quit)(void *arg);
-	void *quit_arg;
+	struct terminal *terminal; /* or NULL: there is none, or it is not used */
+	const struct console_keys *keys;
+	void *keys_arg;
+	char pty_name[64];
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	uint8_t ring[RING_SIZE];      /* L */
-	size_t ring_first, ring_used; /* L */
+	uint8_t ring[RING_SIZE + RING_SLACK]; /* L */
+	size_t ring_room;		      /* L: how much may be in it */
+	size_t ring_first, ring_used;	      /* L */
 	bool blocked;		      /* L: the port waits for room */
 	bool closing, closed;	      /* L: write what there is and end; ended */
 	bool broken;		      /* L: output goes nowhere */
@@ -64,7 +67,7 @@ struct console {
 static void put_locked(struct console *c, const uint8_t *bytes, size_t size)
 {
 	for (size_t i = 0; i < size; i++)
-		c->ring[(c->ring_first + c->ring_used++) % RING_SIZE] = bytes[i];
+		c->ring[(c->ring_first + c->ring_used++) % sizeof(c->ring)] = bytes[i];
 	pthread_cond_broadcast(&c->changed);
 }
 
@@ -76,7 +79,7 @@ static size_t console_write(void *arg, const uint8_t *bytes, size_t size)
 	if (c->out < 0)
 		return size;
 	pthread_mutex_lock(&c->lock);
-	taken = RING_SIZE - c->ring_used < size ? RING_SIZE - c->ring_used : size;
+	taken = c->ring_room - c->ring_used < size ? c->ring_room - c->ring_used : size;
 	put_locked(c, bytes, taken);
 	pthread_mutex_unlock(&c->lock);
 	return taken;
@@ -144,7 +147,7 @@ static void *write_thread(void *arg)
 		size_t size = 0;
 
 		while (size < sizeof(chunk) && size < c->ring_used) {
-			chunk[size] = c->ring[(c->ring_first + size) % RING_SIZE];
+			chunk[size] = c->ring[(c->ring_first + size) % sizeof(c->ring)];
 			size++;
 		}
 		const bool broken = c->broken;
@@ -161,7 +164,7 @@ static void *write_thread(void *arg)
 			c->broken = true;
 			fprintf(stderr, "freehold: serial output is lost: %s\n", strerror(error));
 		}
-		c->ring_first = (c->ring_first + size) % RING_SIZE;
+		c->ring_first = (c->ring_first + size) % sizeof(c->ring);
 		c->ring_used -= size;
 	}
 	c->closed = true;
@@ -176,7 +179,7 @@ static void say(struct console *c, const char *text)
 {
 	pthread_mutex_lock(&c->lock);
 	/* For people who look at it: if there is no room, there is no one. */
-	if (RING_SIZE - c->ring_used >= strlen(text))
+	if (c->ring_room - c->ring_used >= strlen(text))
 		put_locked(c, (const uint8_t *)text, strlen(text));
 	pthread_mutex_unlock(&c->lock);
 }
@@ -187,6 +190,7 @@ static void help(struct console *c)
 	       "Ctrl-A h       this help\r\n"
 	       "Ctrl-A x       leave: the machine is switched off\r\n"
 	       "Ctrl-A b       send a break\r\n"
+	       "Ctrl-A c       let the harts run, after -S\r\n"
 	       "Ctrl-A Ctrl-A  send Ctrl-A\r\n");
 }
 
@@ -216,7 +220,9 @@ static void take_byte(struct console *c, uint8_t byte)
 		c->pending[c->pending_used++] = byte;
 	} else if (byte == 'x') {
 		say(c, "\r\n");
-		c->quit(c->quit_arg);
+		c->keys->quit(c->keys_arg);
+	} else if (byte == 'c') {
+		c->keys->go(c->keys_arg);
 	} else if (byte == 'h' || byte == '?') {
 		help(c);
 	} else if (byte == 'b') {
@@ -289,50 +295,14 @@ const struct uart_backend console_backend = {
 
 /* --- The terminal --------------------------------------------------------------------------- */
 
-static void reset_terminal(void)
+void console_suspend(struct console *c)
 {
-	uv_tty_reset_mode(); /* R4 */
+	terminal_suspend(c->terminal);
 }
 
-/* The handler is gone by now (SA_RESETHAND): the signal ends the process when this returns. */
-static void die(int signal)
+void console_resume(struct console *c)
 {
-	uv_tty_reset_mode();
-	raise(signal);
-}
-
-static void catch_death(void)
-{
-	const int deadly[] = { SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGQUIT };
-	struct sigaction action = { .sa_handler = die, .sa_flags = (int)SA_RESETHAND };
-
-	sigemptyset(&action.sa_mask);
-	for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
-		sigaction(deadly[i], &action, NULL);
-	atexit(reset_terminal);
-}
-
-static void free_tty(uv_handle_t *handle)
-{
-	free(handle);
-}
-
-static enum fh_code make_raw(struct console *c, struct loop *loop, struct fh_error *err)
-{
-	uv_tty_t *tty = calloc(1, sizeof(*tty));
-	int error = tty ? uv_tty_init(loop_uv(loop), tty, STDIN_FILENO, 0) : UV_ENOMEM;
-
-	if (error != 0) {
-		free(tty);
-		return fh_error_set(err, FH_EIO, "the terminal: %s", uv_strerror(error));
-	}
-	c->tty = tty;
-	catch_death();
-	error = uv_tty_set_mode(tty, UV_TTY_MODE_RAW);
-	if (error != 0)
-		return fh_error_set(err, FH_EIO, "the terminal: %s", uv_strerror(error));
-	c->raw = true;
-	return FH_OK;
+	terminal_resume(c->terminal);
 }
 
 /* --- Kinds ---------------------------------------------------------------------------------- */
@@ -343,7 +313,10 @@ static enum fh_code open_stdio(struct console *c, struct loop *loop, struct fh_e
 	c->out = STDOUT_FILENO;
 	c->escapes = true;
 	fflush(stdout);
-	return isatty(STDIN_FILENO) ? make_raw(c, loop, err) : FH_OK;
+	if (!isatty(STDIN_FILENO))
+		return FH_OK;
+	c->terminal = terminal_new(loop, err);
+	return c->terminal ? FH_OK : FH_EIO;
 }
 
 static enum fh_code open_file(struct console *c, const char *path, struct fh_error *err)
@@ -360,7 +333,6 @@ static enum fh_code open_pty(struct console *c, struct fh_error *err)
 {
 	const int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 	struct termios mode;
-	char name[64];
 	int slave = -1;
 
 	c->own = true;
@@ -368,8 +340,8 @@ static enum fh_code open_pty(struct console *c, struct fh_error *err)
 	c->in = master;
 	c->out = master;
 	if (master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0 &&
-	    ptsname_r(master, name, sizeof(name)) == 0)
-		slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	    ptsname_r(master, c->pty_name, sizeof(c->pty_name)) == 0)
+		slave = open(c->pty_name, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (slave < 0)
 		return fh_error_set(err, FH_EIO, "no pseudo-terminal: %s", strerror(errno));
 	if (tcgetattr(slave, &mode) == 0) {
@@ -378,7 +350,7 @@ static enum fh_code open_pty(struct console *c, struct fh_error *err)
 	}
 	/* From this close on the master knows whether anybody is there. */
 	close(slave);
-	fprintf(stderr, "freehold: serial line at %s\n", name);
+	fprintf(stderr, "freehold: serial line at %s\n", c->pty_name);
 	return FH_OK;
 }
 
@@ -397,8 +369,8 @@ static enum fh_code open_kind(struct console *c, const char *kind, struct loop *
 			    "-serial %s: it is one of stdio, file:PATH, pty and null", kind);
 }
 
-struct console *console_new(const char *kind, struct loop *loop, void (*quit)(void *arg), void *arg,
-			    struct fh_error *err)
+struct console *console_new(const char *kind, struct loop *loop, const struct console_keys *keys,
+			    void *arg, struct fh_error *err)
 {
 	struct console *c = calloc(1, sizeof(*c));
 
@@ -408,8 +380,9 @@ struct console *console_new(const char *kind, struct loop *loop, void (*quit)(vo
 	}
 	c->in = -1;
 	c->out = -1;
-	c->quit = quit;
-	c->quit_arg = arg;
+	c->keys = keys;
+	c->keys_arg = arg;
+	c->ring_room = RING_SIZE;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_condattr_t clock;
 
@@ -421,7 +394,7 @@ struct console *console_new(const char *kind, struct loop *loop, void (*quit)(vo
 	if (c->wake < 0)
 		fh_error_set(err, FH_EIO, "no descriptor: %s", strerror(errno));
 	if (c->wake < 0 || open_kind(c, kind, loop, err) != FH_OK)
-		return console_free(c, true);
+		return console_free(c, NULL, NULL);
 	return c;
 }
 
@@ -436,6 +409,8 @@ void console_connect(struct console *c, struct fh_device *port)
 
 void console_disconnect(struct console *c)
 {
+	struct fh_device *port;
+
 	if (c->reads) {
 		/* Release: pairs with the acquire in read_thread(). */
 		atomic_store_explicit(&c->stop, true, memory_order_release);
@@ -444,26 +419,54 @@ void console_disconnect(struct console *c)
 		c->reads = false;
 	}
 	pthread_mutex_lock(&c->lock);
+	port = c->port;
 	c->port = NULL;
-	c->blocked = false;
+	c->ring_room = RING_SIZE + RING_SLACK;
 	pthread_mutex_unlock(&c->lock);
+	if (port)
+		uart_flush(port);
+}
+
+/* --- The end -------------------------------------------------------------------------------- */
+
+static struct timespec later(long ms)
+{
+	struct timespec when;
+
+	clock_gettime(CLOCK_MONOTONIC, &when);
+	when.tv_nsec += ms * 1000000;
+	when.tv_sec += when.tv_nsec / 1000000000;
+	when.tv_nsec %= 1000000000;
+	return when;
+}
+
+static bool is_past(const struct timespec *when)
+{
+	const struct timespec now = later(0);
+
+	return now.tv_sec > when->tv_sec ||
+	       (now.tv_sec == when->tv_sec && now.tv_nsec >= when->tv_nsec);
 }
 
 /* Context: console_disconnect() was called. */
-static void end_writer(struct console *c, bool hurry)
+static void end_writer(struct console *c, bool (*hurry)(void *arg), void *arg)
 {
 	struct timespec limit;
+	bool hurries = false;
 
-	clock_gettime(CLOCK_MONOTONIC, &limit);
-	limit.tv_sec += 1;
 	pthread_mutex_lock(&c->lock);
 	c->closing = true;
 	pthread_cond_broadcast(&c->changed);
-	while (!c->closed) {
-		if (!hurry)
-			pthread_cond_wait(&c->changed, &c->lock);
-		else if (pthread_cond_timedwait(&c->changed, &c->lock, &limit) == ETIMEDOUT)
-			break;
+	while (!c->closed && !(hurries && is_past(&limit))) {
+		const struct timespec look = later(50);
+
+		if (pthread_cond_timedwait(&c->changed, &c->lock, &look) != ETIMEDOUT || hurries)
+			continue;
+		pthread_mutex_unlock(&c->lock);
+		/* Who has a pseudo-terminal open without reading it does not keep the machine. */
+		hurries = c->pty || !hurry || hurry(arg);
+		limit = later(1000);
+		pthread_mutex_lock(&c->lock);
 	}
 	if (!c->closed)
 		pthread_cancel(c->writer);
@@ -471,16 +474,41 @@ static void end_writer(struct console *c, bool hurry)
 	pthread_join(c->writer, NULL);
 }
 
-struct console *console_free(struct console *c, bool hurry)
+/* What was written to a pseudo-terminal and not read yet; it would be gone with the master. */
+static bool is_unread(const struct console *c)
+{
+	const int slave = open(c->pty_name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	int left = 0;
+
+	if (slave < 0)
+		return false;
+	if (ioctl(slave, FIONREAD, &left) != 0)
+		left = 0;
+	close(slave);
+	return left > 0;
+}
+
+static void end_pty(struct console *c)
+{
+	const struct timespec limit = later(1000);
+	unsigned empty = 0;
+
+	/* Twice: what was written last is on its way for a moment. */
+	while (empty < 2 && !is_past(&limit) && !nobody_listens(c)) {
+		empty = is_unread(c) ? 0 : empty + 1;
+		poll(NULL, 0, 10);
+	}
+}
+
+struct console *console_free(struct console *c, bool (*hurry)(void *arg), void *arg)
 {
 	if (!c)
 		return NULL;
 	if (c->writes)
-		end_writer(c, hurry);
-	if (c->raw)
-		uv_tty_reset_mode();
-	if (c->tty)
-		uv_close((uv_handle_t *)c->tty, free_tty);
+		end_writer(c, hurry, arg);
+	if (c->writes && c->pty)
+		end_pty(c);
+	terminal_free(c->terminal);
 	if (c->own && c->out >= 0)
 		close(c->out);
 	if (c->wake >= 0)

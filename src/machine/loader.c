@@ -169,10 +169,26 @@ static enum fh_code elf_check(const Elf64_Ehdr *header, uint64_t size, const cha
 	return FH_OK;
 }
 
+static bool is_loaded(const Elf64_Phdr *segment)
+{
+	return segment->p_type == PT_LOAD && segment->p_memsz > 0;
+}
+
+/* Of checked segments, one before @segment in the table that lies where it lies; NULL: none. */
+static const Elf64_Phdr *elf_overlapped(const Elf64_Phdr *segments, const Elf64_Phdr *segment)
+{
+	for (const Elf64_Phdr *other = segments; other < segment; other++)
+		if (is_loaded(other) &&
+		    segment->p_paddr <= other->p_paddr + other->p_memsz - 1 &&
+		    other->p_paddr <= segment->p_paddr + segment->p_memsz - 1)
+			return other;
+	return NULL;
+}
+
 /* R1: the segment is whole and has a place. */
 static enum fh_code elf_check_segment(struct fh_space *memory, const char *path, uint64_t size,
-				      const Elf64_Phdr *segment, struct image *image,
-				      struct fh_error *err)
+				      const Elf64_Phdr *segments, const Elf64_Phdr *segment,
+				      struct image *image, struct fh_error *err)
 {
 	const uint64_t last = segment->p_paddr + segment->p_memsz - 1;
 
@@ -181,6 +197,9 @@ static enum fh_code elf_check_segment(struct fh_space *memory, const char *path,
 		return fh_error_set(err, FH_EFORMAT, "%s: a damaged segment", path);
 	if (!is_memory(memory, segment->p_paddr, segment->p_memsz))
 		return does_not_fit(path, segment->p_paddr, segment->p_memsz, err);
+	if (elf_overlapped(segments, segment))
+		return fh_error_set(err, FH_EFORMAT, "%s: segments overlap at 0x%llx", path,
+				    (unsigned long long)segment->p_paddr);
 	if (segment->p_paddr < image->first)
 		image->first = segment->p_paddr;
 	if (last > image->last)
@@ -220,11 +239,12 @@ static uint64_t elf_physical(const char *file, uint64_t value)
 static void elf_find_tohost(const char *file, uint64_t size, struct image *image)
 {
 	const Elf64_Ehdr *header = (const Elf64_Ehdr *)file;
-	const Elf64_Shdr *sections = (const Elf64_Shdr *)(file + header->e_shoff);
+	const Elf64_Shdr *sections;
 
 	if (header->e_shentsize != sizeof(Elf64_Shdr) || header->e_shoff % 8 != 0 ||
 	    !inside(header->e_shoff, (uint64_t)header->e_shnum * sizeof(Elf64_Shdr), size))
 		return;
+	sections = (const Elf64_Shdr *)(file + header->e_shoff);
 	for (unsigned i = 0; i < header->e_shnum; i++) {
 		const Elf64_Shdr *table = &sections[i];
 
@@ -248,9 +268,17 @@ static void elf_find_tohost(const char *file, uint64_t size, struct image *image
 	}
 }
 
-static bool is_loaded(const Elf64_Phdr *segment)
+/* R1: where it starts and where it ends are in memory too. */
+static enum fh_code elf_check_addresses(struct fh_space *memory, const char *path,
+					const struct image *image, struct fh_error *err)
 {
-	return segment->p_type == PT_LOAD && segment->p_memsz > 0;
+	if (!is_memory(memory, image->entry, 2))
+		return fh_error_set(err, FH_ERANGE, "%s: its entry 0x%llx is not in RAM", path,
+				    (unsigned long long)image->entry);
+	if (image->has_tohost && !is_memory(memory, image->tohost, 8))
+		return fh_error_set(err, FH_ERANGE, "%s: its tohost 0x%llx is not in RAM", path,
+				    (unsigned long long)image->tohost);
+	return FH_OK;
 }
 
 static enum fh_code load_elf(struct fh_space *memory, const char *path, const char *file,
@@ -266,18 +294,21 @@ static enum fh_code load_elf(struct fh_space *memory, const char *path, const ch
 	segments = (const Elf64_Phdr *)(file + header->e_phoff);
 	for (unsigned i = 0; code == FH_OK && i < header->e_phnum; i++)
 		if (is_loaded(&segments[i]))
-			code = elf_check_segment(memory, path, size, &segments[i], &image, err);
-	if (code == FH_OK && image.first == UINT64_MAX)
+			code = elf_check_segment(memory, path, size, segments, &segments[i], &image,
+						 err);
+	if (code != FH_OK)
+		return code;
+	if (image.first == UINT64_MAX)
 		return fh_error_set(err, FH_EFORMAT, "%s: no segment to load", path);
+	image.entry = elf_physical(file, header->e_entry);
+	elf_find_tohost(file, size, &image);
+	code = elf_check_addresses(memory, path, &image, err);
 	for (unsigned i = 0; code == FH_OK && i < header->e_phnum; i++)
 		if (is_loaded(&segments[i]))
 			code = elf_segment(memory, path, file, &segments[i], err);
-	if (code != FH_OK)
-		return code;
-	image.entry = elf_physical(file, header->e_entry);
-	elf_find_tohost(file, size, &image);
-	*ret = image;
-	return FH_OK;
+	if (code == FH_OK)
+		*ret = image;
+	return code;
 }
 
 /* --- Images --------------------------------------------------------------------------------- */

@@ -32,8 +32,11 @@ struct loop {
 
 static void ask(struct loop *loop, unsigned what)
 {
-	/* Release: what was written before is seen by serve(), which acquires. */
-	atomic_fetch_or_explicit(&loop->asked, what, memory_order_release);
+	/*
+	 * What was written before is seen by serve(), which acquires. seq_cst: uv_async_send() only
+	 * looks whether a wake-up is on its way, and must not look before this is there to be taken.
+	 */
+	atomic_fetch_or_explicit(&loop->asked, what, memory_order_seq_cst);
 	uv_async_send(&loop->async);
 }
 

@@ -142,11 +142,7 @@ static enum fh_code set_cpu(struct machine_options *o, const char *argument, str
 		o->cpu_help = true;
 		return FH_OK;
 	}
-	if (!cpu_isa_parse(argument, &o->isa, err)) {
-		fh_error_prefix(err, "-cpu %s: ", argument);
-		return FH_EINVAL;
-	}
-	return FH_OK;
+	return cpu_isa_parse(argument, &o->isa, err) ? FH_OK : FH_EINVAL;
 }
 
 static enum fh_code set_bios(struct machine_options *o, const char *argument, struct fh_error *err)
@@ -292,7 +288,8 @@ static const struct option options[] = {
 	{ "rtc", "base=utc|localtime|DATE", "what the clock says, such as 2006-06-17T16:01:21",
 	  set_rtc },
 	{ "no-reboot", NULL, "exit when the guest reboots", set_no_reboot },
-	{ "S", NULL, "do not let the harts run", set_stopped },
+	{ "S", NULL, "the harts stand still until Ctrl-A c at the terminal, or SIGUSR1",
+	  set_stopped },
 	{ "d", "int,unimp,guest_errors",
 	  "tell of: traps taken; illegal instructions; accesses to nothing", set_trace },
 	{ "D", "FILE", "where -d writes to (standard error)", set_trace_file },

@@ -24,13 +24,13 @@
 #include "machine/boot.h"
 #include "machine/console.h"
 #include "machine/map.h"
+#include "machine/signals.h"
+#include "machine/trace.h"
 
 /* A request (R1): 0 is none. */
 enum { REQUEST_RESET = 1, REQUEST_END = 2, REQUEST_STATUS_SHIFT = 8 };
 
-static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-
-enum { SIGNAL_COUNT = sizeof(signals) / sizeof(signals[0]), DEVICES_MAX = 5 };
+enum { DEVICES_MAX = 5 };
 
 struct virt {
 	const struct machine_options *o;
@@ -47,15 +47,15 @@ struct virt {
 	struct console *console;
 	struct boot boot;
 	uint64_t tohost_value;
-	FILE *trace;
+	struct trace *trace; /* or NULL */
+	struct signals *signals;
 
 	_Atomic uint32_t request; /* R1 */
+	_Atomic bool go;	  /* R1: let the harts run */
+	_Atomic bool asked_to_leave; /* relaxed; by the user, who does not want to wait */
 	int status;
-	bool asked_to_leave; /* by the user, who does not want to wait */
 	bool failed;
 	struct fh_error error;
-	uv_signal_t *signal_handles;
-	unsigned signals_open;
 };
 
 /* --- Requests ------------------------------------------------------------------------------- */
@@ -98,17 +98,51 @@ static void on_quit(void *arg)
 {
 	struct virt *v = arg;
 
-	v->asked_to_leave = true; /* read after the console's threads have ended */
+	atomic_store_explicit(&v->asked_to_leave, true, memory_order_relaxed);
 	request_end(v, 0);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+static void on_go(void *arg)
 {
-	struct virt *v = handle->data;
+	struct virt *v = arg;
 
-	v->asked_to_leave = true;
+	/* Relaxed: a wish and nothing with it; the wake-up orders it. */
+	atomic_store_explicit(&v->go, true, memory_order_relaxed);
+	loop_wake(v->loop);
+}
+
+static const struct console_keys keys = { .quit = on_quit, .go = on_go };
+
+static void on_end(void *arg, int number)
+{
+	struct virt *v = arg;
+
+	atomic_store_explicit(&v->asked_to_leave, true, memory_order_relaxed);
 	request_end(v, 128 + (unsigned)number);
 }
+
+static void on_suspend(void *arg)
+{
+	const struct virt *v = arg;
+
+	if (v->console)
+		console_suspend(v->console);
+}
+
+static void on_resume(void *arg)
+{
+	const struct virt *v = arg;
+
+	if (v->console)
+		console_resume(v->console);
+}
+
+static const struct signals_ops signals_ops = {
+	.end = on_end,
+	.suspend = on_suspend,
+	.resume = on_resume,
+	.user = on_go,
+};
 
 /* --- tohost --------------------------------------------------------------------------------- */
 
@@ -140,78 +174,6 @@ static enum fh_tx tohost_write(void *state, uint64_t offset, uint64_t value, uns
 static const struct fh_region_ops tohost_ops = { .read = tohost_read,
 						 .write = tohost_write,
 						 .valid = { .min = 1, .max = 8 } };
-
-/* --- Traces --------------------------------------------------------------------------------- */
-
-static const char *cause_name(uint64_t cause)
-{
-	static const char *const exceptions[] = {
-		"instruction address misaligned",
-		"instruction access fault",
-		"illegal instruction",
-		"breakpoint",
-		"load address misaligned",
-		"load access fault",
-		"store address misaligned",
-		"store access fault",
-		"call from U",
-		"call from S",
-		NULL,
-		"call from M",
-		"instruction page fault",
-		"load page fault",
-		NULL,
-		"store page fault",
-	};
-	static const char *const interrupts[] = {
-		[1] = "supervisor software", [3] = "machine software",
-		[5] = "supervisor timer",    [7] = "machine timer",
-		[9] = "supervisor external", [11] = "machine external",
-	};
-	const uint64_t number = cause & INT64_MAX;
-	const bool interrupt = cause >> 63;
-	const char *name = NULL;
-
-	if (interrupt && number < sizeof(interrupts) / sizeof(interrupts[0]))
-		name = interrupts[number];
-	if (!interrupt && number < sizeof(exceptions) / sizeof(exceptions[0]))
-		name = exceptions[number];
-	return name ? name : "unknown";
-}
-
-static unsigned trace_kind(uint64_t cause)
-{
-	if (cause == 2)
-		return TRACE_INT | TRACE_UNIMP;
-	if (cause == 1 || cause == 5 || cause == 7)
-		return TRACE_INT | TRACE_GUEST_ERRORS;
-	return TRACE_INT;
-}
-
-static void on_trap(void *arg, unsigned hart, uint64_t cause, uint64_t pc, uint64_t tval,
-		    unsigned to_priv)
-{
-	struct virt *v = arg;
-
-	if (v->o->trace & trace_kind(cause))
-		fprintf(v->trace,
-			"hart %u: %s %" PRIu64 " (%s) at 0x%" PRIx64 ", tval 0x%" PRIx64
-			", to %s\n",
-			hart, cause >> 63 ? "interrupt" : "exception", cause & INT64_MAX,
-			cause_name(cause), pc, tval, to_priv == 3 ? "M" : "S");
-}
-
-static enum fh_code open_trace(struct virt *v, struct fh_error *err)
-{
-	const char *path = v->o->trace_file;
-
-	v->trace = path ? fopen(path, "we") : stderr;
-	if (!v->trace)
-		return fh_error_set(err, FH_EIO, "%s: %s", path, strerror(errno));
-	if (path)
-		setvbuf(v->trace, NULL, _IOLBF, 0);
-	return FH_OK;
-}
 
 /* --- The board ------------------------------------------------------------------------------ */
 
@@ -265,6 +227,15 @@ static enum fh_code make_memory(struct virt *v, struct fh_error *err)
 	return FH_OK;
 }
 
+/* Before the harts are made, as at the first reset, there are none to tell. */
+static void on_time_jumped(void *arg)
+{
+	struct virt *v = arg;
+
+	for (unsigned i = 0; i < v->hart_count; i++)
+		cpu_time_jumped(v->harts[i]);
+}
+
 static enum fh_code make_devices(struct virt *v, struct fh_error *err)
 {
 	v->plic = new_device(v, &plic_type, "plic", "contexts", 2 * v->o->harts, err);
@@ -278,6 +249,7 @@ static enum fh_code make_devices(struct virt *v, struct fh_error *err)
 		return FH_EINVAL;
 	uart_set_backend(v->uart, &console_backend, v->console);
 	syscon_set_ops(v->syscon, &syscon_ops, v);
+	aclint_set_jumped(v->aclint, on_time_jumped, v);
 	for (unsigned i = 0; i < DEVICES_MAX; i++)
 		if (fh_device_realize(v->devices[i], err) != FH_OK)
 			return FH_EINVAL;
@@ -304,8 +276,8 @@ static enum fh_code make_hart(struct virt *v, unsigned id, struct fh_error *err)
 		.time_arg = fh_device_state(v->aclint),
 		.time_hz = VIRT_TIMEBASE,
 		.reset_pc = VIRT_ROM,
-		.trace = v->o->trace ? on_trap : NULL,
-		.trace_arg = v,
+		.trace = v->trace ? trace_trap : NULL,
+		.trace_arg = v->trace,
 	};
 	char name[16];
 	struct fh_device *hart;
@@ -348,11 +320,14 @@ static enum fh_code make(struct virt *v, struct fh_error *err)
 
 	if (code == FH_OK)
 		code = load(v, err);
-	if (code == FH_OK)
-		code = open_trace(v, err);
 	if (code != FH_OK)
 		return code;
-	v->console = console_new(v->o->serial, v->loop, on_quit, v, err);
+	if (v->o->trace)
+		v->trace = trace_new(v->o, err);
+	if (v->o->trace && !v->trace)
+		return FH_EIO;
+	v->signals = signals_new(v->loop, &signals_ops, v);
+	v->console = console_new(v->o->serial, v->loop, &keys, v, err);
 	if (!v->console)
 		return FH_EIO;
 	code = make_devices(v, err);
@@ -413,7 +388,15 @@ static void stop_harts(struct virt *v)
 /* RAM stays as it is but for what is loaded anew. */
 static void reboot(struct virt *v)
 {
+	uint32_t reset = REQUEST_RESET;
+
 	stop_harts(v);
+	/*
+	 * Only now, so that what harts have asked for until they stood still is not a second reboot.
+	 * If it has become an end meanwhile, the loop was woken for that.
+	 */
+	atomic_compare_exchange_strong_explicit(&v->request, &reset, 0, memory_order_relaxed,
+						memory_order_relaxed);
 	fh_machine_reset(v->m, FH_RESET_WARM);
 	if (load(v, &v->error) != FH_OK) {
 		fh_error_prefix(&v->error, "reboot: ");
@@ -429,30 +412,15 @@ static void serve(void *arg)
 	struct virt *v = arg;
 	/* Acquire: pairs with the release in request(). */
 	const uint32_t what = atomic_load_explicit(&v->request, memory_order_acquire);
-	uint32_t reset = REQUEST_RESET;
+	const bool go = atomic_exchange_explicit(&v->go, false, memory_order_relaxed);
 
 	if (what & REQUEST_END) {
 		v->status = (int)(what >> REQUEST_STATUS_SHIFT);
 		loop_stop(v->loop);
 	} else if (what == REQUEST_RESET) {
-		/* If it has become an end meanwhile, the loop was woken for that. */
-		atomic_compare_exchange_strong_explicit(&v->request, &reset, 0,
-							memory_order_relaxed, memory_order_relaxed);
 		reboot(v);
-	}
-}
-
-static void catch_signals(struct virt *v)
-{
-	v->signal_handles = calloc(SIGNAL_COUNT, sizeof(*v->signal_handles));
-	for (unsigned i = 0; v->signal_handles && i < SIGNAL_COUNT; i++) {
-		uv_signal_t *handle = &v->signal_handles[i];
-
-		if (uv_signal_init(loop_uv(v->loop), handle) != 0)
-			return;
-		handle->data = v;
-		v->signals_open++;
-		uv_signal_start(handle, on_signal, signals[i]);
+	} else if (go) {
+		start_harts(v);
 	}
 }
 
@@ -460,9 +428,10 @@ enum fh_code virt_run(struct virt *v, int *ret_status, struct fh_error *err)
 {
 	/* A pipe that nobody reads any more is an error of write(). */
 	signal(SIGPIPE, SIG_IGN);
-	catch_signals(v);
 	console_connect(v->console, v->uart);
-	if (!v->o->stopped)
+	if (v->o->stopped)
+		fprintf(stderr, "freehold: the harts stand still until Ctrl-A c or SIGUSR1\n");
+	else
 		start_harts(v);
 	loop_run(v->loop, v->m, serve, v);
 	stop_harts(v);
@@ -474,13 +443,13 @@ enum fh_code virt_run(struct virt *v, int *ret_status, struct fh_error *err)
 
 /* --- The end -------------------------------------------------------------------------------- */
 
-static void close_signals(struct virt *v)
+/* While the rest of the output is written: is it in vain? */
+static bool hurries(void *arg)
 {
-	for (unsigned i = 0; i < v->signals_open; i++)
-		uv_close((uv_handle_t *)&v->signal_handles[i], NULL);
-	/* The handles have to be there until the loop has seen that. */
-	uv_run(loop_uv(v->loop), UV_RUN_NOWAIT);
-	free(v->signal_handles);
+	struct virt *v = arg;
+
+	uv_run(loop_uv(v->loop), UV_RUN_NOWAIT); /* for the signals */
+	return atomic_load_explicit(&v->asked_to_leave, memory_order_relaxed);
 }
 
 int virt_free(struct virt *v, FILE *ledger)
@@ -500,14 +469,14 @@ int virt_free(struct virt *v, FILE *ledger)
 	fh_object_unref(v->rom);
 	fh_object_unref(v->ram);
 	fh_machine_drain(v->m);
-	console_free(v->console, v->asked_to_leave);
+	console_free(v->console, hurries, v);
+	v->console = NULL;
 	if (ledger)
 		fh_ledger_print(v->m, ledger);
 	alive = fh_machine_destroy(v->m);
 	code_pages_free(v->code_pages);
-	close_signals(v);
-	if (v->trace && v->trace != stderr)
-		fclose(v->trace);
+	signals_free(v->signals);
+	trace_free(v->trace);
 	free(v->boot.dtb);
 	free(v);
 	return alive;

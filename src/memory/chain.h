@@ -95,7 +95,15 @@ static inline enum fh_engage fh_chain_enter(struct fh_thread *t, struct fh_frame
 			return fh_chain_enter_slow(t, frame, domain, reentrant);
 		fh_thread_hold(t, FH_HELD_DOMAIN);
 	}
+	/* It leaves before the function returns in which it lies; the compiler sees only this. */
+#if __GNUC__ >= 12 /* clang says 4 */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdangling-pointer"
+#endif
 	t->chain = frame;
+#if __GNUC__ >= 12
+#pragma GCC diagnostic pop
+#endif
 	return FH_ENGAGED;
 }
 

@@ -20,6 +20,7 @@ static struct fh_concern *concern_of(struct fh_object *object)
 	fh_list_init(&concern->links);
 	fh_list_init(&concern->watching);
 	fh_list_init(&concern->held);
+	fh_list_init(&concern->replaced);
 	/* Release: pairs with the acquire in fh_concern_peek(). */
 	atomic_store_explicit(&object->concern, concern, memory_order_release);
 	return concern;
@@ -48,5 +49,6 @@ void fh_object_concern_free(struct fh_object *object)
 	fh_assert(fh_list_empty(&concern->links));
 	fh_assert(fh_list_empty(&concern->watching));
 	fh_assert(fh_list_empty(&concern->held));
+	fh_assert(fh_list_empty(&concern->replaced));
 	fh_free(concern);
 }

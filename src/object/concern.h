@@ -7,7 +7,7 @@
  * R1. Everything here is guarded by the machine's links lock. The pointer to the record may be
  *     looked at without it, by fh_concern_peek().
  * R2. What hangs on an object here counts nothing (L2): its detach empties weaks, watches,
- *     revocations and links; the end of its leave empties held.
+ *     revocations and links; the end of its leave empties held and replaced.
  * R3. Whoever takes the lists down has set a flag first, and looks for the record afterwards.
  *     Whoever puts something on makes the record first and then sees the flags through a
  *     modification of the same word: so one of the two comes later, and either is refused or finds
@@ -24,9 +24,10 @@ struct fh_concern {
 	struct fh_list weaks;	    /* watch.c: weak references to it */
 	struct fh_list watches;	    /* watch.c: watches on it */
 	struct fh_list revocations; /* pin.c: revocable pins on it */
-	struct fh_list links;	    /* property-link.c: weak link properties to it */
+	struct fh_list links;	    /* property-link.c: weak and former link properties to it */
 	struct fh_list watching;    /* watch.c: its own watches, told or not */
 	struct fh_list held;	    /* property-link.c: its own link properties */
+	struct fh_list replaced;    /* property-link.c: what these were when a realize began */
 };
 
 /*

@@ -31,7 +31,7 @@ static void hide(struct fh_object *top)
 		m->ops->edit_commit(m);
 		return;
 	}
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	for (struct fh_object *o = top; o; o = fh_object_next_locked(o, top)) {
 		fh_object_set_flags(o, FH_OBJECT_HIDDEN);
 		fh_holding_slow(o);
@@ -52,7 +52,7 @@ static bool blocked_below(struct fh_object *top)
 	struct fh_machine *m = top->machine;
 	bool any = false;
 
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	for (struct fh_object *o = top; o && !any; o = fh_object_next_locked(o, top))
 		/* Acquire: what a callback did precedes what its device's unrealize sees. */
 		any = atomic_load_explicit(&o->blocked, memory_order_acquire) != 0;
@@ -89,7 +89,7 @@ static void detach_one(struct fh_object *object)
 	struct fh_machine *m = object->machine;
 
 	/* Under the tree lock: a child joins before this, or is refused. */
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	fh_object_set_flags(object, FH_OBJECT_DETACHED);
 	fh_lock_release(&m->tree_lock);
 	if (object->class->core->detach)
@@ -108,7 +108,7 @@ static void detach(struct fh_object *top)
 	while (object) {
 		detach_one(object);
 		/* Nothing leaves the subtree meanwhile (R2), so that object is still in it. */
-		fh_lock_acquire(&m->tree_lock);
+		fh_tree_acquire(m);
 		object = fh_object_next_locked(object, top);
 		fh_lock_release(&m->tree_lock);
 	}
@@ -131,7 +131,7 @@ static struct fh_object *take_lowest(struct fh_object *top)
 {
 	struct fh_object *object = top;
 
-	fh_lock_acquire(&top->machine->tree_lock);
+	fh_tree_acquire(top->machine);
 	for (struct fh_object *child = top; child; child = fh_object_last_child_locked(object))
 		object = child;
 	fh_object_hold(object);
@@ -348,12 +348,13 @@ uint64_t fh_object_mark(struct fh_object *object)
 {
 	struct fh_machine *m = object->machine;
 
-	fh_lock_acquire(&m->ledger_lock);
+	fh_ledger_acquire(m);
 	const uint64_t mark = m->orders;
 
 	fh_lock_release(&m->ledger_lock);
 	fh_holding_mark(object);
 	fh_concern_mark(object);
+	fh_properties_mark_links(object);
 	return mark;
 }
 
@@ -399,7 +400,7 @@ static bool take_late(struct fh_object *top, uint64_t mark, struct late *ret)
 
 	ret->count = 0;
 	ret->contested = false;
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	for (struct fh_object *o = fh_object_next_locked(top, top); o;
 	     o = fh_object_next_locked(o, top)) {
 		if (o->order <= mark)
@@ -442,8 +443,9 @@ void fh_object_rollback(struct fh_object *object, uint64_t mark)
 	fh_free(late.objects);
 }
 
-void fh_object_rollback_pins(struct fh_object *object)
+void fh_object_rollback_own(struct fh_object *object)
 {
+	fh_properties_rollback_links(object);
 	fh_holding_rollback(object);
 	fh_concern_rollback(object);
 }

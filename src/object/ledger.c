@@ -8,6 +8,12 @@
  * R2. The ledger lock keeps every object that is looked at in memory: finalize takes an object off the
  *     list before it frees it. Names and parents are read under the tree lock, which is taken before
  *     it. Output is composed in memory and written without any lock.
+ * R3. The graph is built, and searched for cycles, under the tree, ledger and links locks: a ref that
+ *     a parent or a link owns is then counted as long as the graph has its edge. So what has more refs
+ *     than edges is in use by a caller, and nothing that is in use is taken for lost.
+ * R4. An object is *lost* if it is disposed of, or if all its refs are owned by what is lost: nobody
+ *     will ever ask for its dispose. What keeps it so are, until its dispose, refs alone, as the
+ *     dispose ends the pins; and afterwards refs and pins. Cycles of such edges are printed.
  */
 #include <limits.h>
 #include <stdlib.h>
@@ -20,7 +26,7 @@
 struct edge {
 	struct fh_object *kept;
 	struct fh_object *keeper;
-	const char *kind; /* constant, or the name of a property */
+	const char *kind; /* constant, or the name of a property; NULL: as its parent */
 	bool ref;
 };
 
@@ -51,10 +57,28 @@ static void add_strong(struct fh_object *target, const char *name, void *arg)
 	graph_add(arg, target, name, true);
 }
 
-/* Ledger lock held. */
+/* Of R3. */
+static void graph_lock(struct fh_machine *m) FH_NO_THREAD_SAFETY_ANALYSIS
+{
+	fh_tree_acquire(m);
+	fh_ledger_acquire(m);
+	fh_links_acquire(m);
+}
+
+static void graph_unlock(struct fh_machine *m) FH_NO_THREAD_SAFETY_ANALYSIS
+{
+	fh_lock_release(&m->links_lock);
+	fh_lock_release(&m->ledger_lock);
+	fh_lock_release(&m->tree_lock);
+}
+
 static void graph_build_locked(struct graph *graph, struct fh_machine *m)
 {
 	fh_list_for_each_entry(object, &m->objects, struct fh_object, all) {
+		if (object->parent) {
+			graph->keeper = object->parent;
+			graph_add(graph, object, NULL, true);
+		}
 		graph->keeper = object;
 		if (object->class->core->held_by_nature) {
 			struct fh_object *kept = object->class->core->held_by_nature(object);
@@ -63,7 +87,7 @@ static void graph_build_locked(struct graph *graph, struct fh_machine *m)
 				graph_add(graph, kept, "owner", false);
 		}
 		fh_holding_each(object, add_pin, graph);
-		fh_properties_each_strong(object, add_strong, graph);
+		fh_properties_each_strong_locked(object, add_strong, graph);
 	}
 }
 
@@ -97,10 +121,6 @@ static void explain_locked(struct fh_object *object, const struct graph *graph, 
 
 	if (refs > 0 && pins > 0)
 		pins--; /* all refs together */
-	if (refs > 0 && object->parent) {
-		fprintf(out, "    ref: its parent\n");
-		refs--;
-	}
 	pins -= view_pins < pins ? view_pins : pins;
 	for (size_t i = 0; i < graph->count; i++) {
 		const struct edge *edge = &graph->edges[i];
@@ -108,9 +128,13 @@ static void explain_locked(struct fh_object *object, const struct graph *graph, 
 
 		if (edge->kept != object)
 			continue;
-		fprintf(out, "    %s: '%s' of ", edge->ref ? "ref" : "pin", edge->kind);
-		print_name(edge->keeper, out);
-		fputc('\n', out);
+		if (edge->kind) {
+			fprintf(out, "    %s: '%s' of ", edge->ref ? "ref" : "pin", edge->kind);
+			print_name(edge->keeper, out);
+			fputc('\n', out);
+		} else {
+			fprintf(out, "    ref: its parent\n");
+		}
 		*left -= *left > 0;
 	}
 	if (blocked > 0)
@@ -125,8 +149,10 @@ static void explain_locked(struct fh_object *object, const struct graph *graph, 
 
 struct node {
 	struct fh_object *object;
-	size_t next_edge; /* to be followed next */
-	int state;	  /* 0 new, 1 on the path, 2 done */
+	size_t next_edge;  /* to be followed next */
+	uint32_t own_refs; /* that are no edges: of callers */
+	bool lost;	   /* R4 */
+	int state;	   /* 0 new, 1 on the path, 2 done */
 };
 
 struct search {
@@ -143,11 +169,28 @@ static int compare_nodes(const void *a, const void *b)
 	return x->object < y->object ? -1 : x->object > y->object;
 }
 
-static int compare_edges(const void *a, const void *b)
+static int compare_objects(const struct fh_object *a, const struct fh_object *b)
+{
+	return a < b ? -1 : a > b;
+}
+
+static int compare_keepers(const void *a, const void *b)
 {
 	const struct edge *x = a, *y = b;
 
-	return x->kept < y->kept ? -1 : x->kept > y->kept;
+	return compare_objects(x->keeper, y->keeper);
+}
+
+/* By what is kept; those of one keeper are neighbours, its refs first. */
+static int compare_kept(const void *a, const void *b)
+{
+	const struct edge *x = a, *y = b;
+
+	if (x->kept != y->kept)
+		return compare_objects(x->kept, y->kept);
+	if (x->keeper != y->keeper)
+		return compare_objects(x->keeper, y->keeper);
+	return y->ref - x->ref;
 }
 
 static struct node *node_of(const struct search *search, struct fh_object *object)
@@ -155,6 +198,68 @@ static struct node *node_of(const struct search *search, struct fh_object *objec
 	const struct node key = { .object = object };
 
 	return bsearch(&key, search->nodes, search->count, sizeof(key), compare_nodes);
+}
+
+/* Sorts the edges, so that a node's are those from its next_edge on. */
+static void sort_edges(struct search *search, struct graph *graph, bool by_keeper)
+{
+	if (graph->count > 0)
+		qsort(graph->edges, graph->count, sizeof(*graph->edges),
+		      by_keeper ? compare_keepers : compare_kept);
+	for (size_t i = 0; i < search->count; i++)
+		search->nodes[i].next_edge = graph->count;
+	for (size_t i = graph->count; i-- > 0;) {
+		const struct edge *edge = &graph->edges[i];
+		struct node *node = node_of(search, by_keeper ? edge->keeper : edge->kept);
+
+		if (node)
+			node->next_edge = i; /* ends at the first of its edges */
+	}
+}
+
+static bool is_dead(const struct fh_object *object)
+{
+	return fh_object_has(object, FH_OBJECT_REQUESTED);
+}
+
+/* In use: by the path as a stack, so is what it owns a ref of. */
+static void push_if_lost(struct search *search, struct node *node)
+{
+	if (!node || !node->lost || is_dead(node->object))
+		return;
+	node->lost = false;
+	search->path[search->depth++] = (size_t)(node - search->nodes);
+}
+
+/* R4: from what callers have, go on to what that has. */
+static void find_lost(struct search *search, struct graph *graph)
+{
+	for (size_t i = 0; i < search->count; i++) {
+		search->nodes[i].lost = true;
+		search->nodes[i].own_refs = fh_object_refs(search->nodes[i].object);
+	}
+	for (size_t i = 0; i < graph->count; i++) {
+		const struct edge *edge = &graph->edges[i];
+		struct node *kept = node_of(search, edge->kept);
+
+		/* The root is in no list: what it is the parent of is in use. */
+		if (kept && edge->ref && node_of(search, edge->keeper))
+			kept->own_refs--;
+	}
+	sort_edges(search, graph, true);
+	for (size_t i = 0; i < search->count; i++)
+		if (search->nodes[i].own_refs > 0)
+			push_if_lost(search, &search->nodes[i]);
+	while (search->depth > 0) {
+		const struct node *node = &search->nodes[search->path[--search->depth]];
+
+		for (size_t i = node->next_edge; i < graph->count; i++) {
+			if (graph->edges[i].keeper != node->object)
+				break;
+			if (graph->edges[i].ref)
+				push_if_lost(search, node_of(search, graph->edges[i].kept));
+		}
+	}
 }
 
 /* The path from @first_depth to its end, which the last edge closes. */
@@ -171,15 +276,22 @@ static void print_cycle(const struct search *search, size_t first_depth, FILE *o
 	fputc('\n', out);
 }
 
-static bool is_dead(const struct fh_object *object)
+/* The node that keeps @edge's, if that is of those that R4 speaks of. */
+static struct node *lost_keeper(const struct search *search, const struct edge *edge)
 {
-	return fh_object_has(object, FH_OBJECT_REQUESTED);
+	struct node *keeper = node_of(search, edge->keeper);
+
+	if (!keeper || !keeper->lost || (!edge->ref && !is_dead(edge->kept)))
+		return NULL;
+	/* Its dispose is under way, and its children go with it. */
+	return !edge->kind && is_dead(edge->keeper) ? NULL : keeper;
 }
 
 /* One step of the depth-first search from the end of the path; edges are sorted by what is kept. */
-static unsigned search_step(struct search *search, const struct graph *graph, FILE *out)
+static void search_step(struct search *search, const struct graph *graph, FILE *out)
 {
 	struct node *node = &search->nodes[search->path[search->depth - 1]];
+	const struct fh_object *last = NULL;
 
 	for (; node->next_edge < graph->count; node->next_edge++) {
 		const struct edge *edge = &graph->edges[node->next_edge];
@@ -187,30 +299,29 @@ static unsigned search_step(struct search *search, const struct graph *graph, FI
 
 		if (edge->kept != node->object)
 			break;
-		keeper = is_dead(edge->keeper) ? node_of(search, edge->keeper) : NULL;
+		if (edge->keeper == last)
+			continue;
+		keeper = lost_keeper(search, edge);
 		if (!keeper || keeper->state == 2)
 			continue;
-		node->next_edge++;
+		last = edge->keeper;
 		if (keeper->state == 0) {
 			keeper->state = 1;
 			search->path[search->depth++] = (size_t)(keeper - search->nodes);
-			return 0;
+			return; /* to come here again when the keeper is done */
 		}
 		for (size_t d = 0; d < search->depth; d++)
 			if (&search->nodes[search->path[d]] == keeper)
 				print_cycle(search, d, out);
-		return 1;
 	}
 	node->state = 2;
 	search->depth--;
-	return 0;
 }
 
-/* Ledger lock held; sorts the edges. Returns how many cycles among disposed objects were found. */
-static unsigned print_cycles_locked(struct fh_machine *m, struct graph *graph, FILE *out)
+/* Cycles among what is lost, each once; R3's locks held. */
+static void print_cycles_locked(struct fh_machine *m, struct graph *graph, FILE *out)
 {
 	struct search search = { 0 };
-	unsigned cycles = 0;
 	size_t capacity = 0;
 
 	fh_list_for_each(link, &m->objects)
@@ -220,25 +331,18 @@ static unsigned print_cycles_locked(struct fh_machine *m, struct graph *graph, F
 	fh_list_for_each_entry(object, &m->objects, struct fh_object, all)
 		search.nodes[search.count++].object = object;
 	qsort(search.nodes, search.count, sizeof(*search.nodes), compare_nodes);
-	if (graph->count > 0)
-		qsort(graph->edges, graph->count, sizeof(*graph->edges), compare_edges);
-	for (size_t i = graph->count; i-- > 0;) {
-		struct node *node = node_of(&search, graph->edges[i].kept);
-
-		if (node)
-			node->next_edge = i; /* ends at the first of its edges */
-	}
+	find_lost(&search, graph);
+	sort_edges(&search, graph, false);
 	for (size_t i = 0; i < search.count; i++) {
-		if (search.nodes[i].state != 0 || !is_dead(search.nodes[i].object))
+		if (search.nodes[i].state != 0 || !search.nodes[i].lost)
 			continue;
 		search.nodes[i].state = 1;
 		search.path[search.depth++] = i;
 		while (search.depth > 0)
-			cycles += search_step(&search, graph, out);
+			search_step(&search, graph, out);
 	}
 	fh_free(search.nodes);
 	fh_free(search.path);
-	return cycles;
 }
 
 /* --- Public --------------------------------------------------------------------------------- */
@@ -260,19 +364,17 @@ static void explain(struct fh_object *object, uint32_t own_pins, FILE *out)
 
 	if (!memory)
 		return;
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	print_name(object, memory);
 	fh_lock_release(&m->tree_lock);
 	fprintf(memory, ": %u refs, %u pins\n", fh_object_refs(object),
 		fh_object_pins(object) - own_pins);
 	const uint32_t view_pins = m->ops->explain(object, memory) + own_pins;
 
-	fh_lock_acquire(&m->tree_lock);
-	fh_lock_acquire(&m->ledger_lock);
+	graph_lock(m);
 	graph_build_locked(&graph, m);
 	explain_locked(object, &graph, view_pins, memory);
-	fh_lock_release(&m->ledger_lock);
-	fh_lock_release(&m->tree_lock);
+	graph_unlock(m);
 	fh_free(graph.edges);
 	fclose(memory);
 	write_out(text, size, out);
@@ -313,7 +415,7 @@ struct fh_ledger fh_ledger_read(struct fh_machine *m)
 {
 	struct fh_ledger ledger = { 0 };
 
-	fh_lock_acquire(&m->ledger_lock);
+	fh_ledger_acquire(m);
 	ledger.alive = survivors_locked(m, NULL, 0);
 	ledger.died = m->died;
 	ledger.created = ledger.alive + ledger.died;
@@ -331,8 +433,7 @@ int fh_ledger_print(struct fh_machine *m, FILE *out)
 	size_t size = 0;
 	FILE *memory = open_memstream(&text, &size);
 
-	fh_lock_acquire(&m->tree_lock);
-	fh_lock_acquire(&m->ledger_lock);
+	graph_lock(m);
 	const uint64_t alive = survivors_locked(m, survivors, FH_LEDGER_EXPLAINED);
 	const uint64_t died = m->died;
 
@@ -340,8 +441,7 @@ int fh_ledger_print(struct fh_machine *m, FILE *out)
 		graph_build_locked(&graph, m);
 		print_cycles_locked(m, &graph, memory);
 	}
-	fh_lock_release(&m->ledger_lock);
-	fh_lock_release(&m->tree_lock);
+	graph_unlock(m);
 	fh_free(graph.edges);
 	fprintf(out, "ledger: %llu objects created, %llu died, %llu alive\n",
 		(unsigned long long)(alive + died), (unsigned long long)died,

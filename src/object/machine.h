@@ -75,6 +75,56 @@ static inline struct fh_object *fh_machine_object(struct fh_machine *m)
 	return &m->root;
 }
 
+/* --- Locks ---------------------------------------------------------------------------------- */
+
+/* The locks of object.h's R3, in their order; a holding's, the last, is taken in pin.c only. */
+enum fh_rank { FH_RANK_TOPOLOGY, FH_RANK_TREE, FH_RANK_LEDGER, FH_RANK_LINKS };
+
+/* The thread may take that lock next: it has none that comes later. Checked in the tests' build. */
+static inline void fh_rank_assert(const struct fh_machine *m, enum fh_rank next)
+{
+#ifdef FH_POINTS
+	fh_assert(!fh_lock_held_by_me(&m->links_lock));
+	fh_assert(next >= FH_RANK_LEDGER || !fh_lock_held_by_me(&m->ledger_lock));
+	fh_assert(next >= FH_RANK_TREE || !fh_lock_held_by_me(&m->tree_lock));
+#else
+	(void)m;
+	(void)next;
+#endif
+}
+
+static inline void fh_tree_acquire(struct fh_machine *m) FH_ACQUIRE(m->tree_lock)
+{
+	fh_rank_assert(m, FH_RANK_TREE);
+	fh_lock_acquire(&m->tree_lock);
+}
+
+static inline void fh_ledger_acquire_as(struct fh_machine *m, struct fh_thread *t)
+	FH_ACQUIRE(m->ledger_lock)
+{
+	fh_rank_assert(m, FH_RANK_LEDGER);
+	fh_lock_acquire_as(&m->ledger_lock, t);
+}
+
+static inline void fh_ledger_acquire(struct fh_machine *m) FH_ACQUIRE(m->ledger_lock)
+{
+	fh_ledger_acquire_as(m, fh_thread_self());
+}
+
+static inline void fh_links_acquire_as(struct fh_machine *m, struct fh_thread *t)
+	FH_ACQUIRE(m->links_lock)
+{
+	fh_rank_assert(m, FH_RANK_LINKS);
+	fh_lock_acquire_as(&m->links_lock, t);
+}
+
+static inline void fh_links_acquire(struct fh_machine *m) FH_ACQUIRE(m->links_lock)
+{
+	fh_links_acquire_as(m, fh_thread_self());
+}
+
+/* --- Parts of the layer --------------------------------------------------------------------- */
+
 /* object layer's part of fh_machine_new() and of the end of fh_machine_destroy(). */
 void fh_machine_init_objects(struct fh_machine *m, const struct fh_machine_ops *ops,
 			     const struct fh_machine_options *options);

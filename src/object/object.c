@@ -27,7 +27,7 @@ static void ledger_add(struct fh_object *object)
 	struct fh_machine *m = object->machine;
 	struct fh_thread *t = fh_thread_self();
 
-	fh_lock_acquire_as(&m->ledger_lock, t);
+	fh_ledger_acquire_as(m, t);
 	fh_list_add_last(&m->objects, &object->all);
 	object->order = ++m->orders;
 	fh_lock_release_as(&m->ledger_lock, t);
@@ -38,7 +38,7 @@ static void ledger_remove(struct fh_object *object)
 	struct fh_machine *m = object->machine;
 	struct fh_thread *t = fh_thread_self();
 
-	fh_lock_acquire_as(&m->ledger_lock, t);
+	fh_ledger_acquire_as(m, t);
 	fh_list_remove(&object->all);
 	m->died++;
 	fh_lock_release_as(&m->ledger_lock, t);

@@ -10,8 +10,8 @@
  *     one pin, so that the object is gone exactly when the word is 0 (L1).
  * R2. Flags are only ever set, except SHOWN and REALIZED. What they mean stands beside them.
  * R3. Fields marked T are guarded by the machine's tree lock, A by its ledger lock, P by the
- *     topology lock. Order: topology, then tree, then ledger, then links, then a holding's lock:
- *     all leaves for each other but in that order.
+ *     topology lock. Order: topology, then tree, then ledger, then links, then a holding's lock;
+ *     machine.h has the functions that take them, which assert it in the tests' build.
  * R4. A class marked `immediate` has no children in the tree, and disposing of it never waits.
  */
 #ifndef OBJECT_OBJECT_H
@@ -189,11 +189,12 @@ static inline struct fh_object *fh_object_of(FH_ANY any)
 /*
  * Undo a realize that failed half way. fh_object_rollback() disposes of everything below @object
  * that was made or put there after the mark, in reverse and without a drain, since none of it was
- * ever shown. fh_object_rollback_pins() ends the pins and watches in its name that were made since.
+ * ever shown. fh_object_rollback_own() ends the pins and watches in its name that were made since,
+ * and puts its link properties back.
  */
 uint64_t fh_object_mark(struct fh_object *object);
 void fh_object_rollback(struct fh_object *object, uint64_t mark);
-void fh_object_rollback_pins(struct fh_object *object);
+void fh_object_rollback_own(struct fh_object *object);
 /*
  * What is undone outside of control is claimed before: whoever asks for its dispose from then on waits
  * until fh_object_unclaim(). False: it has been asked for, of the object or of what lies between it

@@ -115,7 +115,7 @@ static enum fh_code get_string(struct fh_object *object, const struct fh_class_p
 		fh_rcu_read_end(t);
 		return code;
 	}
-	fh_lock_acquire_as(&object->machine->links_lock, t);
+	fh_links_acquire_as(object->machine, t);
 	value.string = LOAD(char *, fh_property_field(object, slot));
 	code = fh_property_copy_string(value.string, ret_copy, err);
 	fh_lock_release_as(&object->machine->links_lock, t);

@@ -109,7 +109,7 @@ static enum fh_code store_string(struct fh_object *object, void *field, const ch
 
 	if (code != FH_OK)
 		return code;
-	fh_lock_acquire(&object->machine->links_lock);
+	fh_links_acquire(object->machine);
 	char *const old = atomic_load_explicit(string_field, memory_order_relaxed);
 	/* Release: for the type's own code, which reads the field without the lock. */
 	atomic_store_explicit(string_field, fresh, memory_order_release);

@@ -177,7 +177,7 @@ static void link_locked(struct fh_object *parent, const char *name, struct fh_ob
 /* For what joins the tree after its birth, as if it was born there (fh_object_rollback()). */
 static uint64_t next_order(struct fh_machine *m)
 {
-	fh_lock_acquire(&m->ledger_lock);
+	fh_ledger_acquire(m);
 	const uint64_t order = ++m->orders;
 
 	fh_lock_release(&m->ledger_lock);
@@ -214,7 +214,7 @@ enum fh_code fh_object_link(struct fh_object *parent, const char *name, struct f
 
 	if (born)
 		m->ops->edit_begin(m);
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	const enum fh_code code = check_link_locked(parent, name, child, err);
 
 	if (code == FH_OK) {
@@ -273,7 +273,7 @@ bool fh_object_unlink(struct fh_object *object)
 {
 	struct fh_machine *m = object->machine;
 
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	struct fh_object *parent = object->parent;
 
 	if (fh_object_has(object, FH_OBJECT_LEFT)) {
@@ -360,7 +360,7 @@ struct fh_object *fh_object_find_child(FH_ANY parent_any, const char *name)
 {
 	struct fh_object *parent = fh_object_of(parent_any);
 
-	fh_lock_acquire(&parent->machine->tree_lock);
+	fh_tree_acquire(parent->machine);
 	struct fh_object *child = find_locked(parent, name, strlen(name));
 
 	if (child && !fh_object_try_ref(child))
@@ -373,7 +373,7 @@ struct fh_object *fh_object_find(struct fh_machine *m, const char *path)
 {
 	if (path[0] != '/')
 		return NULL;
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	struct fh_object *object = &m->root;
 
 	while (object && *path == '/') {
@@ -394,7 +394,7 @@ struct fh_object *fh_object_find_parent(FH_ANY any)
 {
 	struct fh_object *object = fh_object_of(any);
 
-	fh_lock_acquire(&object->machine->tree_lock);
+	fh_tree_acquire(object->machine);
 	struct fh_object *parent = object->parent;
 
 	if (parent && !fh_object_try_ref(parent))
@@ -415,7 +415,7 @@ char *fh_object_path_locked(struct fh_object *object)
 
 char *fh_object_path_dup(struct fh_object *object)
 {
-	fh_lock_acquire(&object->machine->tree_lock);
+	fh_tree_acquire(object->machine);
 	char *path = fh_object_path_locked(object);
 
 	fh_lock_release(&object->machine->tree_lock);
@@ -459,12 +459,12 @@ void fh_object_each_child(FH_ANY any, bool (*visit)(struct fh_object *child, voi
 	struct fh_object **children = NULL;
 	size_t room = 0, count = 0;
 
-	fh_lock_acquire(&m->tree_lock);
+	fh_tree_acquire(m);
 	while (parent->family && room < parent->family->total) {
 		room = parent->family->total;
 		fh_lock_release(&m->tree_lock);
 		children = fh_realloc(children, room * sizeof(*children));
-		fh_lock_acquire(&m->tree_lock);
+		fh_tree_acquire(m);
 	}
 	if (parent->family)
 		count = children_locked(parent, children, room);

@@ -87,11 +87,15 @@ enum fh_code fh_properties_preset(struct fh_object *object, struct fh_error *err
 /* Links read as nothing from here on, strong ones give their ref back. At the end of leave. */
 void fh_properties_drop_links(struct fh_object *object);
 void fh_properties_release(struct fh_object *object);
+/* A realize that fails puts the object's links back to what they were at the mark (L7). */
+void fh_properties_mark_links(struct fh_object *object);
+void fh_properties_rollback_links(struct fh_object *object);
 /* Weak link properties that point to @target become NULL; detach of the target. */
 void fh_properties_clear_links_to(struct fh_object *target);
-/* For explain: call @visit for each strong link, under the links lock: it only notes down. */
-void fh_properties_each_strong(struct fh_object *object,
-			       void (*visit)(struct fh_object *target, const char *name, void *arg),
-			       void *arg);
+/* For explain: call @visit, which only notes down, for each strong link. Links lock held. */
+void fh_properties_each_strong_locked(struct fh_object *object,
+				      void (*visit)(struct fh_object *target, const char *name,
+						    void *arg),
+				      void *arg);
 
 #endif

@@ -49,7 +49,7 @@ struct fh_weak *fh_weak_new(FH_ANY any)
 
 	fh_list_init(&weak->node);
 	weak->machine = m;
-	fh_lock_acquire(&m->links_lock);
+	fh_links_acquire(m);
 	struct fh_concern *concern =
 		fh_concern_open(m, target, FH_OBJECT_FINDABLE, FH_OBJECT_DETACHED);
 
@@ -76,7 +76,7 @@ struct fh_object *fh_weak_get(struct fh_weak *weak)
 
 	if (!atomic_load_explicit(&weak->target, memory_order_acquire))
 		return NULL;
-	fh_lock_acquire(&m->links_lock);
+	fh_links_acquire(m);
 	struct fh_object *target = atomic_load_explicit(&weak->target, memory_order_relaxed);
 
 	if (target && (fh_object_has(target, FH_OBJECT_REQUESTED) || !fh_object_try_ref(target)))
@@ -92,7 +92,7 @@ struct fh_weak *fh_weak_free(struct fh_weak *weak)
 	if (atomic_load_explicit(&weak->target, memory_order_acquire)) {
 		struct fh_machine *m = weak->machine;
 
-		fh_lock_acquire(&m->links_lock);
+		fh_links_acquire(m);
 		if (atomic_load_explicit(&weak->target, memory_order_relaxed))
 			weak_clear(weak);
 		fh_lock_release(&m->links_lock);
@@ -108,7 +108,7 @@ void fh_concern_clear(struct fh_object *object)
 
 	if (!concern)
 		return;
-	fh_lock_acquire(&object->machine->links_lock);
+	fh_links_acquire(object->machine);
 	while ((node = fh_list_first(&concern->weaks)))
 		weak_clear(fh_list_entry(node, struct fh_weak, node));
 	fh_lock_release(&object->machine->links_lock);
@@ -126,7 +126,7 @@ struct fh_watch *fh_object_watch(FH_ANY target_any, FH_ANY holder_any,
 	struct fh_machine *m = target->machine;
 	struct fh_watch *watch = NULL;
 
-	fh_lock_acquire(&m->links_lock);
+	fh_links_acquire(m);
 	struct fh_concern *to =
 		fh_concern_open(m, target, FH_OBJECT_FINDABLE, FH_OBJECT_DETACHED);
 	struct fh_concern *from = fh_concern_open(m, holder, 0, FH_OBJECT_DETACHED);
@@ -150,7 +150,7 @@ struct fh_watch *fh_watch_remove(struct fh_watch *watch)
 		return NULL;
 	struct fh_machine *m = watch->holder->machine;
 
-	fh_lock_acquire(&m->links_lock);
+	fh_links_acquire(m);
 	fh_list_remove(&watch->node);
 	fh_list_remove(&watch->holder_node);
 	fh_lock_release(&m->links_lock);
@@ -164,7 +164,7 @@ void fh_concern_mark(struct fh_object *object)
 
 	if (!concern)
 		return;
-	fh_lock_acquire(&object->machine->links_lock);
+	fh_links_acquire(object->machine);
 	fh_list_for_each_entry(watch, &concern->watching, struct fh_watch, holder_node)
 		watch->kept = true;
 	fh_lock_release(&object->machine->links_lock);
@@ -176,7 +176,7 @@ void fh_concern_rollback(struct fh_object *object)
 
 	if (!concern)
 		return;
-	fh_lock_acquire(&object->machine->links_lock);
+	fh_links_acquire(object->machine);
 	fh_list_for_each_entry(watch, &concern->watching, struct fh_watch, holder_node) {
 		if (watch->kept)
 			continue;
@@ -192,7 +192,7 @@ void fh_concern_unwatch(struct fh_object *object)
 
 	if (!concern)
 		return;
-	fh_lock_acquire(&object->machine->links_lock);
+	fh_links_acquire(object->machine);
 	fh_list_for_each_entry(watch, &concern->watching, struct fh_watch, holder_node) {
 		fh_list_remove(&watch->node);
 		watch->target = NULL;
@@ -206,8 +206,8 @@ static struct fh_watch *take_watch(struct fh_object *top, struct fh_object **ret
 	struct fh_machine *m = top->machine;
 	struct fh_watch *found = NULL;
 
-	fh_lock_acquire(&m->tree_lock);
-	fh_lock_acquire(&m->links_lock);
+	fh_tree_acquire(m);
+	fh_links_acquire(m);
 	for (struct fh_object *o = top; o && !found; o = fh_object_next_locked(o, top)) {
 		struct fh_concern *concern = fh_concern_peek(o);
 		struct fh_list *node = concern ? fh_list_pop(&concern->watches) : NULL;
@@ -252,7 +252,7 @@ bool fh_revocation_new(struct fh_pin *pin, struct fh_object *target,
 	revocation->revoke = revoke;
 	revocation->state = state;
 	fh_list_init(&revocation->node);
-	fh_lock_acquire(&m->links_lock);
+	fh_links_acquire(m);
 	struct fh_concern *concern =
 		fh_concern_open(m, target, 0, FH_OBJECT_HIDDEN | FH_OBJECT_REQUESTED);
 
@@ -270,7 +270,7 @@ void fh_revocation_end(struct fh_revocation *revocation)
 {
 	struct fh_machine *m = revocation->machine;
 
-	fh_lock_acquire(&m->links_lock);
+	fh_links_acquire(m);
 	fh_list_remove(&revocation->node);
 	revocation->pin = NULL;
 	const bool calling = revocation->calling;
@@ -286,8 +286,8 @@ static struct fh_revocation *take_revocation(struct fh_object *top, struct fh_ob
 	struct fh_machine *m = top->machine;
 	struct fh_revocation *found = NULL;
 
-	fh_lock_acquire(&m->tree_lock);
-	fh_lock_acquire(&m->links_lock);
+	fh_tree_acquire(m);
+	fh_links_acquire(m);
 	for (struct fh_object *o = top; o && !found; o = fh_object_next_locked(o, top)) {
 		struct fh_concern *concern = fh_concern_peek(o);
 		struct fh_list *node = concern ? fh_list_pop(&concern->revocations) : NULL;
@@ -309,7 +309,7 @@ static void revoke_thunk(void *arg)
 {
 	struct fh_revocation *revocation = arg;
 
-	fh_lock_acquire(&revocation->machine->links_lock);
+	fh_links_acquire(revocation->machine);
 	struct fh_pin *pin = revocation->pin;
 
 	fh_lock_release(&revocation->machine->links_lock);
@@ -325,7 +325,7 @@ void fh_concern_revoke_below(struct fh_object *top)
 
 	while ((revocation = take_revocation(top, &holder))) {
 		m->ops->call(holder, revoke_thunk, revocation);
-		fh_lock_acquire(&m->links_lock);
+		fh_links_acquire(m);
 		revocation->calling = false;
 		const bool ended = !revocation->pin;
 
@@ -342,7 +342,7 @@ bool fh_concern_has_notices(struct fh_object *object)
 
 	if (!concern)
 		return false;
-	fh_lock_acquire(&object->machine->links_lock);
+	fh_links_acquire(object->machine);
 	const bool any = !fh_list_empty(&concern->watches) ||
 			 !fh_list_empty(&concern->revocations);
 
@@ -357,7 +357,7 @@ void fh_concern_free(struct fh_object *object)
 
 	if (!concern)
 		return;
-	fh_lock_acquire(&object->machine->links_lock);
+	fh_links_acquire(object->machine);
 	while ((node = fh_list_pop(&concern->watching)))
 		fh_free(fh_list_entry(node, struct fh_watch, holder_node));
 	fh_lock_release(&object->machine->links_lock);

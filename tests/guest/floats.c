@@ -180,12 +180,12 @@ static void floats_are_as_the_oracle_has_them(void **unused)
 	const char *emulator = getenv("QEMU_RISCV64");
 	const char *guest = getenv("ORACLE_GUEST");
 	char in_path[] = "/tmp/freehold-in-XXXXXX", out_path[] = "/tmp/freehold-out-XXXXXX";
-	struct input *inputs = test_malloc(RECORDS * sizeof(*inputs));
 	char command[1024];
 
 	(void)unused;
 	if (!emulator || !guest)
 		skip();
+	struct input *inputs = test_malloc(RECORDS * sizeof(*inputs));
 	FILE *in = fdopen(mkstemp(in_path), "w");
 	FILE *out = fdopen(mkstemp(out_path), "r");
 
@@ -196,7 +196,11 @@ static void floats_are_as_the_oracle_has_them(void **unused)
 	assert_int_equal(fwrite(inputs, sizeof(*inputs), RECORDS, in), RECORDS);
 	fclose(in);
 	snprintf(command, sizeof(command), "'%s' '%s' <%s >%s", emulator, guest, in_path, out_path);
-	assert_int_equal(system(command), 0);
+	const int status = system(command);
+
+	unlink(in_path);
+	unlink(out_path);
+	assert_int_equal(status, 0);
 	for (size_t i = 0; i < RECORDS; i++) {
 		struct output expected;
 
@@ -204,8 +208,6 @@ static void floats_are_as_the_oracle_has_them(void **unused)
 		compare(&inputs[i], &expected);
 	}
 	fclose(out);
-	unlink(in_path);
-	unlink(out_path);
 	test_free(inputs);
 }
 

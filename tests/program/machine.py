@@ -9,11 +9,14 @@ import subprocess
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
+from tap import check, end, skip  # noqa: E402
+
 FREEHOLD = os.environ["FREEHOLD"]
+FIRMWARE = "/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin"
 RAM = 0x80000000
 UART, SYSCON = 0x10000000, 0x100000
 LEDGER = " 0 alive"
-failures = 0
 work = tempfile.TemporaryDirectory(prefix="freehold-machine-")
 
 # --- Guests ---------------------------------------------------------------------------------------
@@ -133,15 +136,9 @@ def tohost(value):
 # --- Checks ---------------------------------------------------------------------------------------
 
 
-def check(what, good, *more):
-    global failures
-    print(("ok" if good else "not ok") + f" - {what}", *(() if good else more))
-    failures += not good
-
-
 def run(*options):
     return subprocess.run([FREEHOLD, "-nographic", *options], stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, errors="replace", timeout=20,
+                          capture_output=True, text=True, errors="replace", timeout=60,
                           check=False)
 
 
@@ -235,7 +232,7 @@ def test_trace():
 def test_wrong():
     good = file("good", elf(tohost(1)))
     refused("no such option", "there is no option '-frob'", "-frob")
-    refused("a missing kernel", "/nowhere: No such file", "-kernel", "/nowhere")
+    refused("a missing kernel", "/nowhere: No such file", "-bios", "none", "-kernel", "/nowhere")
     refused("a missing disk", "/nowhere: No such file", "-bios", "none", "-kernel", good,
             "-initrd", "/nowhere")
     refused("a missing tree", "/nowhere: No such file", "-bios", "none", "-kernel", good, "-dtb",
@@ -268,6 +265,14 @@ def test_tree():
           data[:4] == b"\xd0\x0d\xfe\xed" and b"cpu@2\0" in data and got.stderr == "", got)
 
 
+def test_firmware():
+    code = li(T0, SYSCON) + li(T1, 0x5555) + [sw(T1, T0), FOREVER]
+    got = run("-kernel", file("end", elf(code, tohost=False, address=RAM + 0x200000)))
+    check("the firmware is there by default, and starts a kernel", got.returncode == 0 and
+          "OpenSBI" in got.stdout and LEDGER in got.stderr, got)
+    refused("a missing kernel beside the firmware", "/nowhere: No such file", "-kernel", "/nowhere")
+
+
 test_tohost()
 test_syscon()
 test_reboot()
@@ -275,5 +280,9 @@ test_start()
 test_serial()
 test_trace()
 test_wrong()
-test_tree()
-sys.exit(1 if failures else 0)
+if os.access(FIRMWARE, os.R_OK):
+    test_tree()
+    test_firmware()
+else:
+    skip("what needs the firmware", f"no {FIRMWARE}")
+end()

@@ -48,6 +48,18 @@ static void told(struct fh_object *target, void *state)
 	fail_msg("a watch of an object that was never born was told");
 }
 
+struct thing {
+	int level;
+	struct fh_object *friend, *peer;
+};
+
+static const struct fh_property thing_properties[] = {
+	{ .name = "friend", .kind = FH_PROPERTY_LINK, .flags = FH_PROPERTY_STRONG,
+	  .offset = offsetof(struct thing, friend) },
+	{ .name = "peer", .kind = FH_PROPERTY_LINK, .offset = offsetof(struct thing, peer) },
+	{ .name = NULL },
+};
+
 /* Leaves things behind for the core to undo. */
 static enum fh_code init(struct fh_object *object, int level, struct fh_error *err)
 {
@@ -61,6 +73,8 @@ static enum fh_code init(struct fh_object *object, int level, struct fh_error *e
 	CHECK(fh_object_new_child(object, name, &plain_type, NULL));
 	CHECK(fh_object_pin(other, object, "test"));
 	CHECK(fh_object_watch(other, object, told, NULL));
+	CHECK(fh_object_set_link(object, "friend", other, NULL) == FH_OK);
+	CHECK(fh_object_set_link(object, "peer", other, NULL) == FH_OK);
 	if (level == failing)
 		return fh_error_set(err, FH_EIO, "no luck at level %d", level);
 	return FH_OK;
@@ -92,7 +106,8 @@ LEVEL(3)
 	static const struct fh_type kind##_##n = {                                                 \
 		.name = #kind "-" #n,                                                              \
 		.parent = (above),                                                                 \
-		.state_size = sizeof(int),                                                         \
+		.state_size = sizeof(struct thing),                                                \
+		.properties = thing_properties,                                                    \
 		.init = init_##n,                                                                  \
 		.dispose = dispose_##n,                                                            \
 		.finalize = finalize_##n,                                                          \
@@ -244,6 +259,187 @@ static void level_whose_realize_was_not_called_is_not_unrealized(void **unused)
 	machine_end(m);
 }
 
+static enum fh_code just_fail(struct probe *probe, struct fh_error *err)
+{
+	(void)probe;
+	return fh_error_set(err, FH_EIO, "no");
+}
+
+/* --- Links that a realize sets -------------------------------------------------------------- */
+
+/* Of each kind one that the realize sets, one that it changes and one that it clears. */
+struct linker {
+	struct fh_object *strong[3], *weak[3];
+};
+
+enum { SET, CHANGED, CLEARED, LINKS };
+
+#define LINK(name_, flags_, field)                                                                 \
+	{                                                                                          \
+		.name = (name_), .kind = FH_PROPERTY_LINK, .flags = (flags_),                      \
+		.offset = offsetof(struct linker, field)                                           \
+	}
+
+static const char *const link_names[][LINKS] = {
+	{ "strong-set", "strong-changed", "strong-cleared" },
+	{ "weak-set", "weak-changed", "weak-cleared" },
+};
+
+static const struct fh_property linker_properties[] = {
+	LINK("strong-set", FH_PROPERTY_STRONG, strong[SET]),
+	LINK("strong-changed", FH_PROPERTY_STRONG, strong[CHANGED]),
+	LINK("strong-cleared", FH_PROPERTY_STRONG, strong[CLEARED]),
+	LINK("weak-set", 0, weak[SET]),
+	LINK("weak-changed", 0, weak[CHANGED]),
+	LINK("weak-cleared", 0, weak[CLEARED]),
+	{ .name = NULL },
+};
+
+static bool linker_fails;
+static struct fh_object *before, *within; /* what the links point to */
+
+static enum fh_code linker_realize(struct fh_device *device, void *state, struct fh_error *err)
+{
+	struct fh_object *child = fh_object_new_child(device, "late", &plain_type, NULL);
+
+	(void)state;
+	for (int kind = 0; kind < 2; kind++) {
+		const char *const *names = link_names[kind];
+
+		CHECK(fh_object_set_link(device, names[SET], child, NULL) == FH_OK);
+		CHECK(fh_object_set_link(device, names[SET], within, NULL) == FH_OK);
+		CHECK(fh_object_set_link(device, names[CHANGED], NULL, NULL) == FH_OK);
+		CHECK(fh_object_set_link(device, names[CHANGED], child, NULL) == FH_OK);
+		CHECK(fh_object_set_link(device, names[CLEARED], NULL, NULL) == FH_OK);
+	}
+	return linker_fails ? fh_error_set(err, FH_EIO, "no") : FH_OK;
+}
+
+static const struct fh_device_ops linker_ops = { .realize = linker_realize };
+static const struct fh_type linker_type = {
+	.name = "linker",
+	.parent = &fh_device_type,
+	.state_size = sizeof(struct linker),
+	.properties = linker_properties,
+	.device = &linker_ops,
+};
+
+static struct fh_device *linker_new(FH_ANY parent)
+{
+	struct fh_device *device = fh_device_new(parent, &linker_type, "linker", NULL, NULL);
+
+	assert_non_null(device);
+	for (int kind = 0; kind < 2; kind++)
+		for (int i = CHANGED; i < LINKS; i++)
+			assert_int_equal(fh_object_set_link(device, link_names[kind][i], before,
+							    NULL),
+					 FH_OK);
+	return device;
+}
+
+static void assert_link(FH_ANY object, const char *name, const struct fh_object *wanted)
+{
+	struct fh_object *target = NULL;
+
+	assert_int_equal(fh_object_get_link(object, name, &target, NULL), FH_OK);
+	assert_ptr_equal(target, wanted);
+	fh_object_unref(target);
+}
+
+static void assert_links_as_before(struct fh_device *device)
+{
+	for (int kind = 0; kind < 2; kind++) {
+		assert_link(device, link_names[kind][SET], NULL);
+		assert_link(device, link_names[kind][CHANGED], before);
+		assert_link(device, link_names[kind][CLEARED], before);
+	}
+}
+
+static void links_set_in_a_realize_that_fails_are_as_before(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+
+	(void)unused;
+	before = fh_object_new(m, &plain_type, NULL);
+	within = fh_object_new(m, &plain_type, NULL);
+	struct fh_device *device = linker_new(m);
+	char *before_text = explain_text(before), *within_text = explain_text(within);
+
+	linker_fails = true;
+	for (int attempt = 0; attempt < 2; attempt++) {
+		assert_int_equal(fh_device_realize(device, NULL), FH_EIO);
+		assert_links_as_before(device);
+		char *texts[] = { explain_text(before), explain_text(within) };
+
+		assert_string_equal(texts[0], before_text);
+		assert_string_equal(texts[1], within_text);
+		free(texts[0]);
+		free(texts[1]);
+		machine_check_alive(m, 3);
+	}
+	linker_fails = false;
+	assert_int_equal(fh_device_realize(device, NULL), FH_OK);
+	assert_link(device, "strong-set", within);
+	assert_link(device, "weak-cleared", NULL);
+	/* Of what was before, nothing is held. */
+	fh_object_unref(before);
+	machine_check_alive(m, 3); /* the device, its child, within */
+	fh_object_unref(within);
+	machine_check_alive(m, 3);
+	fh_device_unplug(device);
+	machine_check_alive(m, 0);
+	free(before_text);
+	free(within_text);
+	machine_end(m);
+}
+
+/* A part that was realized within the parent's realize is undone with it. */
+static void links_of_a_child_are_undone_with_the_parents_realize(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct probe_hooks hooks = { 0 }, fail_hooks = { .realize = just_fail };
+	struct fh_device *parent = probe_new(m, "parent", &hooks);
+
+	(void)unused;
+	linker_fails = false;
+	before = fh_object_new(m, &plain_type, NULL);
+	within = fh_object_new(m, &plain_type, NULL);
+	struct fh_device *child = linker_new(parent);
+
+	probe_new(parent, "fails", &fail_hooks);
+	assert_int_equal(fh_device_realize(parent, NULL), FH_EIO);
+	assert_links_as_before(child);
+	fh_object_unref(within);
+	machine_check_alive(m, 4); /* the parent, its children, before */
+	fh_device_unplug(parent);
+	fh_object_unref(before);
+	machine_check_alive(m, 0);
+	machine_end(m);
+}
+
+/* Nothing was held for the case of a failure: what died meanwhile cannot come back. */
+static void links_to_what_died_in_a_failed_realize_read_as_nothing(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+
+	(void)unused;
+	linker_fails = true;
+	before = fh_object_new(m, &plain_type, NULL);
+	within = fh_object_new(m, &plain_type, NULL);
+	struct fh_device *device = linker_new(m);
+
+	fh_object_unref(before); /* the links' alone */
+	assert_int_equal(fh_device_realize(device, NULL), FH_EIO);
+	for (int kind = 0; kind < 2; kind++)
+		for (int i = 0; i < LINKS; i++)
+			assert_link(device, link_names[kind][i], NULL);
+	machine_check_alive(m, 2);
+	fh_object_unref(within);
+	fh_device_unplug(device);
+	machine_check_alive(m, 0);
+	machine_end(m);
+}
+
 /* --- Below what is not shown ---------------------------------------------------------------- */
 
 static enum fh_code map_by_name(struct probe *probe, struct fh_error *err)
@@ -385,12 +581,6 @@ static void stop_in_unrealize(struct probe *probe)
 	(void)probe;
 	FH_POINT("test.unrealize");
 	CHECK(probe->hooks->disposed == 0);
-}
-
-static enum fh_code just_fail(struct probe *probe, struct fh_error *err)
-{
-	(void)probe;
-	return fh_error_set(err, FH_EIO, "no");
 }
 
 /* The unrealize that undoes is the child's; its dispose comes after that (L6), elsewhere. */
@@ -551,6 +741,9 @@ int main(void)
 		cmocka_unit_test_teardown(init_that_fails_leaves_nothing, reset),
 		cmocka_unit_test_teardown(level_whose_realize_was_not_called_is_not_unrealized,
 					  reset),
+		cmocka_unit_test(links_set_in_a_realize_that_fails_are_as_before),
+		cmocka_unit_test(links_of_a_child_are_undone_with_the_parents_realize),
+		cmocka_unit_test(links_to_what_died_in_a_failed_realize_read_as_nothing),
 		cmocka_unit_test(device_below_one_that_is_not_shown_is_shown_with_it),
 		cmocka_unit_test(device_below_one_that_is_never_realized_dies_unseen),
 		cmocka_unit_test_teardown(realize_below_what_is_hidden_is_refused, reset),

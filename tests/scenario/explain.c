@@ -426,12 +426,200 @@ static void planted_cycle_is_printed_as_a_cycle(void **unused)
 		cycle_of(count);
 }
 
+static unsigned count_cycles(const char *text)
+{
+	unsigned cycles = 0;
+
+	for (const char *at = text; (at = strstr(at, "cycle:")); at++)
+		cycles++;
+	return cycles;
+}
+
+/* The ledger has @count cycles, with each of @wanted as a line of the first, up to NULL. */
+static void assert_cycles(struct fh_machine *m, unsigned count, const char *const *wanted)
+{
+	char *text = ledger_text(m, NULL);
+
+	if (count_cycles(text) != count)
+		fail_msg("not %u cycles:\n%s", count, text);
+	for (; *wanted; wanted++)
+		assert_text_has(strstr(text, "cycle:"), *wanted);
+	free(text);
+}
+
+#define CYCLES(m, count, ...) assert_cycles(m, count, (const char *const[]){ __VA_ARGS__, NULL })
+#define NO_CYCLES(m) assert_cycles(m, 0, (const char *const[]){ NULL })
+
+static struct fh_object *linked_new(struct fh_machine *m)
+{
+	return fh_object_new(m, &linked_type, NULL);
+}
+
+static void befriend(struct fh_object *object, struct fh_object *friend)
+{
+	assert_int_equal(fh_object_set_link(object, "friend", friend, NULL), FH_OK);
+}
+
+/* A ref of what only the cycle has: who breaks it needs one. */
+static void break_friendship(struct fh_object *object)
+{
+	fh_object_ref(object);
+	befriend(object, NULL);
+	fh_object_unref(object);
+}
+
+/* Each owns a ref of the next: nobody has them, and nobody will ask for their dispose. */
+static void strong_links_in_a_circle_are_printed_as_a_cycle(void **unused)
+{
+	(void)unused;
+	for (int count = 1; count <= 4; count++) {
+		struct fh_machine *m = machine_begin();
+		struct fh_object *ring[4];
+
+		for (int i = 0; i < count; i++)
+			ring[i] = linked_new(m);
+		for (int i = 0; i < count; i++)
+			befriend(ring[i], ring[(i + 1) % count]);
+		for (int i = 0; i < count; i++) {
+			NO_CYCLES(m); /* somebody has one of them, and through it the others */
+			fh_object_unref(ring[i]);
+		}
+		CYCLES(m, 1, "    <linked> [linked, shown]\n", "    and again <linked>");
+		fh_machine_drain(m);
+		assert_int_equal(fh_ledger_read(m).alive, count);
+		CYCLES(m, 1, "    <linked> [linked, shown]\n");
+		/* Each of them is a member of it, once. */
+		char *text = ledger_text(m, NULL);
+		int lines = 0;
+
+		for (const char *at = strstr(text, "cycle:"); (at = strstr(at, "\n    <")); at++)
+			lines++;
+		assert_int_equal(lines, count);
+		free(text);
+		break_friendship(ring[0]);
+		machine_check_alive(m, 0);
+		machine_end(m);
+	}
+}
+
+/* What is in the tree has its parent, what hangs on a cycle is in none. */
+static void only_what_is_lost_is_in_a_cycle(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_object *a = fh_object_new_child(m, "a", &linked_type, NULL);
+	struct fh_object *b = linked_new(m), *c = linked_new(m), *d = linked_new(m);
+	struct fh_object *hanger = fh_object_new(m, &plain_type, NULL);
+
+	(void)unused;
+	befriend(a, b);
+	befriend(b, a);
+	fh_object_unref(b);
+	NO_CYCLES(m);
+	befriend(c, d);
+	befriend(d, c);
+	assert_int_equal(fh_object_add_child(d, "hanger", hanger, NULL), FH_OK);
+	fh_object_unref(hanger);
+	fh_object_unref(c);
+	fh_object_unref(d);
+	CYCLES(m, 1, "    <linked> [linked, shown]\n");
+	char *text = ledger_text(m, NULL);
+
+	assert_text_lacks(strstr(text, "cycle:"), "hanger");
+	assert_text_lacks(strstr(text, "cycle:"), "/a");
+	free(text);
+	/* Disposing of the one in the tree ends its links: it is no cycle. */
+	fh_object_dispose(a);
+	break_friendship(c);
+	machine_check_alive(m, 0);
+	machine_end(m);
+}
+
+/* A ref of the parent's one way, one of a link the other. */
+static void child_that_owns_its_parent_is_printed_as_a_cycle(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_object *parent = fh_object_new(m, &plain_type, NULL);
+	struct fh_object *child = fh_object_new_child(parent, "child", &linked_type, NULL);
+
+	(void)unused;
+	fh_region_new_container(parent, "part", 0x1000); /* pins it, and goes with it */
+	befriend(child, parent);
+	NO_CYCLES(m);
+	fh_object_unref(parent);
+	fh_machine_drain(m);
+	CYCLES(m, 1, "    <plain> [plain, shown]\n", "    <plain>/child [linked, shown]\n");
+	break_friendship(child);
+	machine_check_alive(m, 0);
+	machine_end(m);
+}
+
+struct look_of_death {
+	struct fh_machine *m;
+	unsigned calls;
+};
+
+static struct look_of_death look;
+
+static void look_at_cycle(struct fh_object *object, void *state)
+{
+	(void)object;
+	(void)state;
+	look.calls++;
+	/* Its link goes when its dispose has returned, and with that the other's pin. */
+	CYCLES(look.m, 1, "    <looker> [looker, being disposed]\n",
+	       "    <linked> [linked, shown]\n");
+}
+
+static const struct fh_type looker_type = {
+	.name = "looker",
+	.parent = &linked_type,
+	.dispose = look_at_cycle,
+};
+
+/* A ref one way, a pin the other: is a cycle as long as it lasts, and ends with the first dispose. */
+static void ref_one_way_and_pin_the_other_end_with_the_dispose(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_object *looker = fh_object_new(m, &looker_type, NULL);
+	struct fh_object *pinner = linked_new(m);
+
+	(void)unused;
+	look = (struct look_of_death){ .m = m };
+	befriend(looker, pinner);
+	assert_non_null(fh_object_pin(looker, pinner, "test"));
+	fh_object_unref(pinner);
+	NO_CYCLES(m);
+	fh_object_unref(looker);
+	assert_int_equal(look.calls, 1);
+	NO_CYCLES(m);
+	machine_check_alive(m, 0);
+	machine_end(m);
+}
+
+/* Refs in a circle, of which one also pins the other: one path, not two. */
+static void two_ways_to_keep_one_another_are_one_cycle(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_object *a = linked_new(m), *b = linked_new(m);
+
+	(void)unused;
+	befriend(a, b);
+	befriend(b, a);
+	assert_non_null(fh_object_pin(a, b, "test"));
+	assert_non_null(fh_object_pin(b, a, "test"));
+	fh_object_unref(a);
+	fh_object_unref(b);
+	CYCLES(m, 1, "    <linked> [linked, shown]\n");
+	break_friendship(a);
+	machine_check_alive(m, 0);
+	machine_end(m);
+}
+
 /* Two cycles that have nothing to do with each other are two. */
 static void two_cycles_are_printed_as_two(void **unused)
 {
 	struct fh_machine *m = machine_begin();
 	struct fh_region *regions[4];
-	unsigned cycles = 0;
 	char *text;
 
 	(void)unused;
@@ -443,9 +631,7 @@ static void two_cycles_are_printed_as_two(void **unused)
 		fh_object_unref(regions[i]);
 	fh_machine_drain(m);
 	text = ledger_text(m, NULL);
-	for (const char *at = text; (at = strstr(at, "cycle:")); at++)
-		cycles++;
-	assert_int_equal(cycles, 2);
+	assert_int_equal(count_cycles(text), 2);
 	free(text);
 	break_cycle(regions[0]);
 	break_cycle(regions[2]);
@@ -520,6 +706,11 @@ int main(void)
 		cmocka_unit_test(ledger_names_at_most_a_hundred),
 		cmocka_unit_test(planted_cycle_is_printed_as_a_cycle),
 		cmocka_unit_test(two_cycles_are_printed_as_two),
+		cmocka_unit_test(strong_links_in_a_circle_are_printed_as_a_cycle),
+		cmocka_unit_test(only_what_is_lost_is_in_a_cycle),
+		cmocka_unit_test(child_that_owns_its_parent_is_printed_as_a_cycle),
+		cmocka_unit_test(ref_one_way_and_pin_the_other_end_with_the_dispose),
+		cmocka_unit_test(two_ways_to_keep_one_another_are_one_cycle),
 		cmocka_unit_test(explaining_goes_on_while_everything_moves),
 	};
 

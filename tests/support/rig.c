@@ -178,6 +178,7 @@ static const struct fh_type part_type = {
 /* --- The rig: what its steps do ------------------------------------------------------------- */
 
 struct rig {
+	struct fh_object *friend;
 	struct fh_device *device;
 	struct fh_region *regs, *bar;
 	struct fh_space *space;
@@ -263,6 +264,7 @@ static enum fh_code take_pins(struct rig *rig, struct fh_error *err)
 	CHECK(fh_space_map(fh_machine_memory(bench.m), RAM, &size, true, rig->device, &ptr));
 	CHECK(fh_space_find(fh_machine_memory(bench.m), RAM, 4, rig->device, &section));
 	CHECK(fh_object_watch(bench.bus, rig->device, count_told, NULL));
+	CHECK(fh_object_set_link(rig->device, "friend", bench.bus, NULL) == FH_OK);
 	return FH_OK;
 }
 
@@ -412,8 +414,15 @@ static const struct fh_device_ops rig_ops = {
 	.unrealize = level_unrealize,
 };
 
+static const struct fh_property base_properties[] = {
+	{ .name = "friend", .kind = FH_PROPERTY_LINK, .flags = FH_PROPERTY_STRONG,
+	  .offset = offsetof(struct rig, friend) },
+	{ .name = NULL },
+};
+
 static const struct fh_type base_type = {
 	.name = "rig-base",
+	.properties = base_properties,
 	.parent = &fh_device_type,
 	.state_size = sizeof(struct rig),
 	.device = &base_ops,

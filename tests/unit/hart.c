@@ -74,7 +74,7 @@ struct rig {
 	struct fh_device *hart;
 	struct fh_device *board;
 	struct fh_irq *out;
-	bool stopped_clock;
+	_Atomic uint64_t stopped_clock; /* what it shows; 0: it runs */
 };
 
 static const struct fh_type board_type = {.name = "board", .parent = &fh_device_type};
@@ -83,7 +83,15 @@ static uint64_t now(void *arg)
 {
 	struct rig *const g = arg;
 
-	return g->stopped_clock ? 1 : fh_machine_now(g->m) / 100;
+	/* Acquire and release: the hart is told after it was set. */
+	const uint64_t stopped = atomic_load_explicit(&g->stopped_clock, memory_order_acquire);
+
+	return stopped ? stopped : fh_machine_now(g->m) / 100;
+}
+
+static void set_clock(struct rig *g, uint64_t time)
+{
+	atomic_store_explicit(&g->stopped_clock, time, memory_order_release);
 }
 
 static int set_up(void **state)
@@ -237,7 +245,7 @@ static void unplug_ends_a_hart_that_waits(void **state)
 {
 	struct rig *g = *state;
 
-	g->stopped_clock = true;
+	set_clock(g, 1);
 	load(g, waits, sizeof(waits));
 	cpu_start(g->hart);
 	assert_true(becomes_other_than(g, 8, 0));
@@ -255,7 +263,7 @@ static void line_ends_the_wait(void **state)
 	} lines[] = {{"msi", 3}, {"mti", 7}, {"ssi", 1}, {"mei", 11}, {"sei", 9}};
 	struct rig *g = *state;
 
-	g->stopped_clock = true;
+	set_clock(g, 1);
 	load(g, waits, sizeof(waits));
 	for (unsigned i = 0; i < 5; i++) {
 		struct fh_irq *const in = fh_device_irq(g->hart, lines[i].name);
@@ -286,6 +294,28 @@ static void stimecmp_ends_the_wait(void **state)
 
 	load(g, waits, sizeof(waits));
 	cpu_start(g->hart);
+	assert_true(becomes_other_than(g, 16, 0));
+	assert_int_equal(peek(g, 16), 1 << 5);
+}
+
+/* The hart's own timer is armed for a minute from now. */
+static void time_that_jumps_ends_the_wait(void **state)
+{
+	static const uint32_t lui = 0x20000e37; /* lui t3, 0x20000 */
+	struct rig *g = *state;
+
+	set_clock(g, 1);
+	load(g, waits, sizeof(waits));
+	memcpy((char *)fh_region_ram(g->ram) + 7 * 4, &lui, 4);
+	cpu_start(g->hart);
+	assert_true(becomes_other_than(g, 8, 0));
+	usleep(2000);
+	set_clock(g, 0x20000000);
+	cpu_time_jumped(g->hart);
+	usleep(2000);
+	assert_int_equal(peek(g, 16), 0);
+	set_clock(g, 0x20000001);
+	cpu_time_jumped(g->hart);
 	assert_true(becomes_other_than(g, 16, 0));
 	assert_int_equal(peek(g, 16), 1 << 5);
 }
@@ -346,6 +376,7 @@ int main(void)
 		TEST(unplug_ends_a_hart_that_waits),
 		TEST(line_ends_the_wait),
 		TEST(stimecmp_ends_the_wait),
+		TEST(time_that_jumps_ends_the_wait),
 		TEST(removed_memory_is_an_access_fault),
 		TEST(memory_that_hides_memory_is_what_is_read),
 		TEST(hart_without_memory_is_not_realized),

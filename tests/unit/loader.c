@@ -249,6 +249,42 @@ static void elf_beyond_ram_is_refused_unwritten(void **state)
 	assert_int_equal(byte_at(w, RAM), 0);
 }
 
+static void segments_that_overlap_are_refused_unwritten(void **state)
+{
+	struct world *w = *state;
+	struct {
+		struct program p;
+		Elf64_Phdr segments[3];
+	} two = { .p = program() };
+
+	two.p.header.e_phoff = sizeof(struct program);
+	two.p.header.e_phnum = 3;
+	two.segments[0] = two.segments[1] = two.segments[2] = two.p.segment;
+	two.segments[0].p_type = PT_NOTE; /* lies nowhere */
+	two.segments[2].p_paddr += 31;
+	assert_refused(w, &two, sizeof(two), 0, FH_EFORMAT, "segments overlap at 0x8000101f");
+	two.segments[2].p_paddr -= 62;
+	assert_refused(w, &two, sizeof(two), 0, FH_EFORMAT, "segments overlap at 0x80000fe1");
+	assert_int_equal(byte_at(w, RAM + 0x1000), 0);
+	two.segments[2].p_paddr -= 1;
+	assert_int_equal(load(w, &two, sizeof(two), 0), FH_OK);
+	assert_int_equal(w->image.first, RAM + 0xfe0);
+	assert_int_equal(w->image.last, RAM + 0x101f);
+}
+
+static void start_and_end_outside_of_ram_are_refused_unwritten(void **state)
+{
+	struct world *w = *state;
+	struct program p = program();
+
+	p.header.e_entry = 0x1000;
+	assert_refused(w, &p, sizeof(p), 0, FH_ERANGE, "its entry 0x1000 is not in RAM");
+	p = program();
+	p.symbols[2].st_value = UINT64_MAX - 3;
+	assert_refused(w, &p, sizeof(p), 0, FH_ERANGE, "its tohost 0xfffffffffffffffc is not");
+	assert_int_equal(byte_at(w, RAM + 0x1000), 0);
+}
+
 /* --- Images --------------------------------------------------------------------------------- */
 
 static void put_header(uint8_t *image, uint64_t text_offset, uint64_t size, uint64_t flags)
@@ -361,6 +397,8 @@ int main(void)
 		WORLD_TEST(elf_of_another_machine_is_refused),
 		WORLD_TEST(damaged_elf_is_refused_unwritten),
 		WORLD_TEST(elf_beyond_ram_is_refused_unwritten),
+		WORLD_TEST(segments_that_overlap_are_refused_unwritten),
+		WORLD_TEST(start_and_end_outside_of_ram_are_refused_unwritten),
 		WORLD_TEST(image_goes_to_a_multiple_of_two_mebibytes),
 		WORLD_TEST(image_needs_room_for_what_it_clears),
 		WORLD_TEST(foreign_kernels_are_refused),

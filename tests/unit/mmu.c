@@ -1,70 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Page tables, the TLB and the slow way of loads and stores, by the RISC-V Privileged Architecture
- * 1.12, sections 4.3 to 4.6 and 4.2.1, with Svade.
+ * Page tables, by the RISC-V Privileged Architecture 1.12, sections 4.3 to 4.6, with Svade.
  */
-#include "support/hart.h"
+#include "support/pages.h"
 
-enum { V = 1, R = 2, W = 4, X = 8, U = 16, G = 32, A = 64, D = 128 };
-enum { MSTATUS = 0x300, SATP = 0x180 };
-
-#define ROOT  (RAM_BASE + 0x100000)
-#define TABLE (RAM_BASE + 0x110000) /* more of them, a page apart */
-#define PAGE  (RAM_BASE + 0x200000) /* what is mapped */
-#define VA    UINT64_C(0x1234567000)
-
-static uint64_t pte(uint64_t pa, unsigned bits)
-{
-	return pa >> 12 << 10 | bits;
-}
-
-/* Maps @va with @leaf at @level; tables are those at TABLE, one for each level. */
-static void map(struct rack *r, unsigned levels, uint64_t va, unsigned level, uint64_t leaf)
-{
-	uint64_t table = ROOT;
-
-	for (unsigned i = levels; i-- > level;) {
-		const uint64_t slot = table + ((va >> (12 + 9 * i)) & 511) * 8;
-
-		if (i == level) {
-			ram_put(r, slot, leaf);
-		} else {
-			table = TABLE + i * 0x1000;
-			ram_put(r, slot, pte(table, V));
-		}
-	}
-}
-
-static void turn_on(struct rack *r, unsigned levels)
-{
-	csr_put(r, SATP, (uint64_t)(levels + 5) << 60 | ROOT >> 12);
-	rack_priv(r, PRIV_S);
-}
-
-static void set_up_page(struct rack *r, unsigned bits)
-{
-	map(r, 3, VA, 0, pte(PAGE, bits));
-	turn_on(r, 3);
-}
-
-static bool loads(struct rack *r, uint64_t va)
-{
-	uint64_t value;
-
-	return hart_load_slow(&r->h, va, 8, &value);
-}
-
-static bool stores(struct rack *r, uint64_t va)
-{
-	return hart_store_slow(&r->h, va, 8, 0x77);
-}
-
-static bool fetches(struct rack *r, uint64_t va)
-{
-	uint64_t pa;
-
-	return tlb_fill(&r->h, va, ACCESS_FETCH, 2, &pa, NULL);
-}
+enum { MSTATUS = 0x300 };
 
 static void assert_faults(struct rack *r, bool load, bool store, bool fetch)
 {
@@ -92,7 +32,7 @@ static void pages_are_found_through_3_4_and_5_levels(void **state)
 		rack_priv(r, PRIV_M);
 		map(r, levels, va, 0, pte(PAGE, V | R | A));
 		turn_on(r, levels);
-		assert_true(hart_translate(&r->h, va + 0x123, ACCESS_LOAD, &pa));
+		assert_true(hart_translate(&r->h, va + 0x123, 1, ACCESS_LOAD, &pa));
 		assert_int_equal(pa, PAGE + 0x123);
 	}
 }
@@ -105,7 +45,7 @@ static void upper_half_is_found_too(void **state)
 
 	map(r, 3, va, 0, pte(PAGE, V | R | A));
 	turn_on(r, 3);
-	assert_true(hart_translate(&r->h, va, ACCESS_LOAD, &pa));
+	assert_true(hart_translate(&r->h, va, 1, ACCESS_LOAD, &pa));
 	assert_int_equal(pa, PAGE);
 }
 
@@ -200,7 +140,7 @@ static void superpages_must_be_aligned(void **state)
 
 	map(r, 3, VA, 1, pte(RAM_BASE + 0x200000, V | R | A));
 	turn_on(r, 3);
-	assert_true(hart_translate(&r->h, VA, ACCESS_LOAD, &pa));
+	assert_true(hart_translate(&r->h, VA, 1, ACCESS_LOAD, &pa));
 	assert_int_equal(pa, RAM_BASE + 0x200000 + (VA & 0x1fffff));
 	rack_priv(r, PRIV_M);
 	map(r, 3, VA, 1, pte(RAM_BASE + 0x201000, V | R | A));
@@ -303,167 +243,6 @@ static void page_table_under_pmp_is_an_access_fault(void **state)
 	assert_trap(r, CAUSE_LOAD_ACCESS, VA);
 }
 
-/* 4.2.1 */
-static void fence_of_an_address_forgets_that_page(void **state)
-{
-	struct rack *r = *state;
-	const uint64_t other = VA + 0x1000, fetch_epoch_of = VA;
-	uint64_t epoch;
-
-	map(r, 3, other, 0, pte(PAGE, V | R | A));
-	set_up_page(r, V | R | X | A);
-	assert_true(loads(r, VA) && loads(r, other) && fetches(r, VA));
-	epoch = r->h.fetch_tlb->epoch;
-	tlb_fence(&r->h, &fetch_epoch_of);
-	assert_int_equal(tlb_data(&r->h, VA)->read, TLB_NONE);
-	assert_int_equal(tlb_data(&r->h, other)->read, other);
-	assert_int_not_equal(r->h.fetch_tlb->epoch, epoch);
-	assert_int_equal(tlb_at(r->h.fetch_tlb->entries, tlb_mask(r->h.fetch_tlb), VA)->fetch,
-			 TLB_NONE);
-}
-
-/* 4.2.1: the leaf is meant, whatever address in it is named. */
-static void fence_of_an_address_forgets_the_whole_superpage(void **state)
-{
-	const uint64_t base = VA & ~UINT64_C(0x1fffff);
-	struct rack *r = *state;
-
-	map(r, 3, VA, 1, pte(RAM_BASE + 0x200000, V | R | A));
-	turn_on(r, 3);
-	assert_true(loads(r, VA));
-	tlb_fence(&r->h, &base);
-	assert_int_equal(tlb_data(&r->h, VA)->read, TLB_NONE);
-}
-
-static void other_address_space_is_not_seen_through_the_tlb(void **state)
-{
-	struct rack *r = *state;
-
-	set_up_page(r, V | R | A);
-	assert_true(loads(r, VA));
-	csr_put(r, SATP, csr_get(r, SATP) ^ UINT64_C(1) << 44);
-	assert_int_equal(tlb_data(&r->h, VA)->read, TLB_NONE);
-}
-
-static void misses_make_the_table_grow(void **state)
-{
-	struct rack *r = *state;
-
-	for (unsigned i = 0; i < 4 * TLB_COUNT_MIN; i++)
-		assert_true(loads(r, RAM_BASE + (uint64_t)i * 4096));
-	assert_true(r->h.tlb->count > TLB_COUNT_MIN);
-	assert_int_equal(r->h.tlb_mask, tlb_mask(r->h.tlb));
-	assert_ptr_equal(r->h.tlb_entries, r->h.tlb->entries);
-}
-
-/* --- What lies there ------------------------------------------------------------------------- */
-
-static void memory_is_entered_and_registers_are_not(void **state)
-{
-	struct rack *r = *state;
-	uint64_t value;
-
-	ram_put(r, RAM_BASE + 8, 0xdeadbeef);
-	assert_true(hart_load_slow(&r->h, RAM_BASE + 8, 4, &value));
-	assert_int_equal(value, 0xdeadbeef);
-	assert_int_equal(tlb_data(&r->h, RAM_BASE)->read, RAM_BASE);
-	assert_int_equal(tlb_data(&r->h, RAM_BASE)->write, RAM_BASE);
-	assert_ptr_equal(tlb_host(tlb_data(&r->h, RAM_BASE), RAM_BASE + 8),
-			 (char *)fh_region_ram(r->ram) + 8);
-	assert_int_equal(tlb_physical(r->h.tlb, RAM_BASE + 8), RAM_BASE + 8);
-	assert_true(hart_load_slow(&r->h, REG_BASE, 4, &value));
-	assert_int_equal(value, 0x44332211);
-	assert_true(hart_store_slow(&r->h, REG_BASE, 2, 0x12345));
-	assert_int_equal(r->written, 0x2345);
-	assert_int_not_equal(tlb_data(&r->h, REG_BASE)->read, REG_BASE);
-}
-
-static void rom_is_entered_for_reading_only(void **state)
-{
-	struct rack *r = *state;
-
-	assert_true(loads(r, ROM_BASE));
-	assert_int_equal(tlb_data(&r->h, ROM_BASE)->read, ROM_BASE);
-	assert_int_equal(tlb_data(&r->h, ROM_BASE)->write, TLB_NONE);
-	assert_false(stores(r, ROM_BASE));
-	assert_trap(r, CAUSE_STORE_ACCESS, ROM_BASE);
-}
-
-static void what_is_not_there_or_refuses_is_an_access_fault(void **state)
-{
-	struct rack *r = *state;
-
-	assert_false(loads(r, 0x40000000));
-	assert_trap(r, CAUSE_LOAD_ACCESS, 0x40000000);
-	r->refuse = true;
-	assert_false(stores(r, REG_BASE));
-	assert_trap(r, CAUSE_STORE_ACCESS, REG_BASE);
-	assert_false(fetches(r, REG_BASE));
-	assert_int_equal(r->h.trap.cause, CAUSE_NONE); /* exec.c makes it one */
-}
-
-static void access_across_pages_is_made_of_both(void **state)
-{
-	struct rack *r = *state;
-	uint64_t value;
-
-	set_up_page(r, V | R | W | A | D);
-	map(r, 3, VA + 0x1000, 0, pte(PAGE + 0x5000, V | R | W | A | D));
-	assert_true(hart_store_slow(&r->h, VA + 0xffb, 8, UINT64_C(0x8877665544332211)));
-	assert_int_equal(ram_get(r, PAGE + 0xff8) >> 24, UINT64_C(0x5544332211));
-	assert_int_equal(ram_get(r, PAGE + 0x5000), 0x887766);
-	assert_true(hart_load_slow(&r->h, VA + 0xffb, 8, &value));
-	assert_int_equal(value, UINT64_C(0x8877665544332211));
-	assert_true(hart_load_slow(&r->h, VA + 0xfff, 2, &value));
-	assert_int_equal(value, 0x6655);
-}
-
-/* 3.1.16: the address of the part; and nothing of it is done. */
-static void store_across_pages_faults_as_a_whole(void **state)
-{
-	struct rack *r = *state;
-
-	set_up_page(r, V | R | W | A | D);
-	map(r, 3, VA + 0x1000, 0, 0);
-	assert_false(hart_store_slow(&r->h, VA + 0xffc, 8, UINT64_MAX));
-	assert_trap(r, CAUSE_STORE_PAGE, VA + 0x1000);
-	assert_int_equal(ram_get(r, PAGE + 0xff8), 0);
-}
-
-/* What the map's listener does. */
-static void noted_change_of_the_map_drops_what_it_touches(void **state)
-{
-	struct rack *r = *state;
-
-	assert_true(loads(r, RAM_BASE) && loads(r, RAM_BASE + 0x5000));
-	assert_false(tlb_look_at_map_changes(&r->h));
-	tlb_note_map_change(&r->h, RAM_BASE + 0x5800, RAM_BASE + 0x5800);
-	assert_true(r->h.attention & ATTENTION_MAP);
-	assert_true(tlb_look_at_map_changes(&r->h));
-	assert_int_equal(tlb_data(&r->h, RAM_BASE)->read, RAM_BASE);
-	assert_int_equal(tlb_data(&r->h, RAM_BASE + 0x5000)->read, TLB_NONE);
-	for (unsigned i = 0; i < 100; i++)
-		tlb_note_map_change(&r->h, 0, 0); /* more than fit: everything */
-	assert_true(tlb_look_at_map_changes(&r->h));
-	assert_int_equal(tlb_data(&r->h, RAM_BASE)->read, TLB_NONE);
-}
-
-static void protected_page_loses_its_write_tags_in_all_modes(void **state)
-{
-	struct rack *r = *state;
-
-	assert_true(loads(r, RAM_BASE));
-	rack_priv(r, PRIV_S);
-	assert_true(loads(r, RAM_BASE));
-	tlb_protect(&r->h, RAM_BASE);
-	assert_int_equal(tlb_data(&r->h, RAM_BASE)->write, TLB_NONE);
-	assert_int_equal(tlb_data(&r->h, RAM_BASE)->read, RAM_BASE);
-	rack_priv(r, PRIV_M);
-	assert_int_equal(tlb_data(&r->h, RAM_BASE)->write, TLB_NONE);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, rack_set_up, rack_tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -482,17 +261,6 @@ int main(void)
 		TEST(mprv_is_for_loads_and_stores_of_m),
 		TEST(page_table_that_cannot_be_read_is_an_access_fault),
 		TEST(page_table_under_pmp_is_an_access_fault),
-		TEST(fence_of_an_address_forgets_that_page),
-		TEST(fence_of_an_address_forgets_the_whole_superpage),
-		TEST(other_address_space_is_not_seen_through_the_tlb),
-		TEST(misses_make_the_table_grow),
-		TEST(memory_is_entered_and_registers_are_not),
-		TEST(rom_is_entered_for_reading_only),
-		TEST(what_is_not_there_or_refuses_is_an_access_fault),
-		TEST(access_across_pages_is_made_of_both),
-		TEST(store_across_pages_faults_as_a_whole),
-		TEST(noted_change_of_the_map_drops_what_it_touches),
-		TEST(protected_page_loses_its_write_tags_in_all_modes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

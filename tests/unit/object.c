@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "object/machine.h"
 #include "object/object.h"
+#include "support/dies.h"
 
 /* What happened, as letters: i and I init of base and derived, d D dispose, f F finalize. */
 static char said[32];
@@ -342,6 +344,54 @@ static void types_are_found_by_name(void **unused)
 	machine_end(m);
 }
 
+/* --- The order of locks (object.h R3) ------------------------------------------------------- */
+
+static struct fh_machine *locked;
+
+static void tree_in_ledger(void)
+{
+	fh_ledger_acquire(locked);
+	fh_tree_acquire(locked);
+}
+
+static void tree_in_links(void)
+{
+	fh_links_acquire(locked);
+	fh_tree_acquire(locked);
+}
+
+static void ledger_in_links(void)
+{
+	fh_links_acquire(locked);
+	fh_ledger_acquire(locked);
+}
+
+static void topology_in_tree(void)
+{
+	fh_tree_acquire(locked);
+	locked->ops->edit_begin(locked);
+}
+
+static void order_of_locks_is_asserted(void **unused)
+{
+	(void)unused;
+	locked = machine_begin();
+	fh_machine_drain(locked);
+	assert_true(dies_saying(tree_in_ledger, "ledger_lock"));
+	assert_true(dies_saying(tree_in_links, "links_lock"));
+	assert_true(dies_saying(ledger_in_links, "links_lock"));
+	assert_true(dies_saying(topology_in_tree, "tree_lock"));
+	locked->ops->edit_begin(locked);
+	fh_tree_acquire(locked);
+	fh_ledger_acquire(locked);
+	fh_links_acquire(locked);
+	fh_lock_release(&locked->links_lock);
+	fh_lock_release(&locked->ledger_lock);
+	fh_lock_release(&locked->tree_lock);
+	locked->ops->edit_commit(locked);
+	machine_end(locked);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -355,6 +405,7 @@ int main(void)
 		cmocka_unit_test_setup(children_leave_last_created_first, forget),
 		cmocka_unit_test_setup(unpinned_ref_pairs_do_not_dispose, forget),
 		cmocka_unit_test_setup(types_are_found_by_name, forget),
+		cmocka_unit_test_setup(order_of_locks_is_asserted, forget),
 	};
 
 	return cmocka_run_group_tests_name("unit/object", tests, NULL, NULL);
