@@ -6,6 +6,7 @@
  *     read: files describe machines with terabytes.
  * R2. Spaces come last, when all regions are in place, and go first: each view is rendered once.
  * R3. Regions and spaces have no owner but the caller, because a file's names need not be unique.
+ *     Only what is not shown belongs to a device, one that is never realized.
  * R4. For an unrolled alias the machine has a container in the place of the alias' target, with
  *     an alias of each subregion that the window meets. To whoever prints or compares, this
  *     container is the target: it has the target's number.
@@ -17,9 +18,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <freehold/device.h>
 #include <freehold/object.h>
 
 static const struct fh_region_ops no_registers;
+
+static const struct fh_device_ops hidden_ops;
+static const struct fh_type hidden_type = {
+	.name = "hidden", .parent = &fh_device_type, .device = &hidden_ops
+};
 
 /* A name that the library does not take is ours alone. */
 static const char *library_name(const char *name)
@@ -29,41 +36,79 @@ static const char *library_name(const char *name)
 
 /* --- Regions -------------------------------------------------------------------------------- */
 
-static struct fh_region *make_region(struct fh_map *map, const struct fh_map_region *from,
-				     struct fh_error *err)
+/*
+ * A view knows ROM as RAM that is read-only, and such RAM need not exist. But that mark would be
+ * inherited by subregions, as being ROM is not.
+ */
+static bool is_true_rom(const struct fh_map_region *from)
 {
-	const char *const name = library_name(from->name);
-	struct fh_machine *const m = map->m;
+	return from->kind == FH_MAP_ROM && from->sub_count > 0 && from->size != 0;
+}
 
+/* Memory of its own, which cannot have 0 bytes, but can be made to have them. */
+static struct fh_region *make_rom_device(FH_ANY owner, const char *name, uint64_t size,
+					 struct fh_error *err)
+{
+	struct fh_region *const region = fh_region_new_rom_device(
+		owner, name, size != 0 ? size : 1, &no_registers, NULL, err);
+
+	if (region != NULL && size == 0)
+		fh_region_resize(region, 0);
+	return region;
+}
+
+static struct fh_region *make_kind(struct fh_map *map, const struct fh_map_region *from,
+				   FH_ANY owner, const char *name, struct fh_error *err)
+{
 	switch (from->kind) {
 	case FH_MAP_CONTAINER:
-		return fh_region_new_container(m, name, from->size);
+		return fh_region_new_container(owner, name, from->size);
 	case FH_MAP_MMIO:
-		return fh_region_new_mmio(m, name, from->size, &no_registers, NULL);
+		return fh_region_new_mmio(owner, name, from->size, &no_registers, NULL);
+	case FH_MAP_ROM:
+		if (is_true_rom(from))
+			return fh_region_new_rom(owner, name, from->size, FH_ROM_IGNORE, err);
+		return fh_region_new_ram_ptr(owner, name, from->size, map->backing, NULL, NULL);
 	case FH_MAP_RAM:
-	case FH_MAP_ROM: /* a view knows it as RAM that is read-only */
 	case FH_MAP_RAMD:
-		return fh_region_new_ram_ptr(m, name, from->size, map->backing, NULL, NULL);
+		return fh_region_new_ram_ptr(owner, name, from->size, map->backing, NULL, NULL);
 	case FH_MAP_ROMD:
-		return fh_region_new_rom_device(m, name, from->size, &no_registers, NULL, err);
+		return make_rom_device(owner, name, from->size, err);
 	case FH_MAP_ALIAS:
-		return fh_region_new_alias(m, name, NULL, from->alias_offset, from->size);
+		return fh_region_new_alias(owner, name, NULL, from->alias_offset, from->size);
 	case FH_MAP_RESERVATION:
-		return fh_region_new_reservation(m, name, from->size);
+		return fh_region_new_reservation(owner, name, from->size);
 	case FH_MAP_KINDS:
 		break;
 	}
 	return NULL;
 }
 
+static struct fh_region *make_region(struct fh_map *map, const struct fh_map_region *from,
+				     struct fh_error *err)
+{
+	struct fh_region *region;
+
+	if (from->shown)
+		return make_kind(map, from, map->m, library_name(from->name), err);
+	if (map->hidden == NULL)
+		map->hidden = fh_device_new(map->m, &hidden_type, NULL, NULL, err);
+	if (map->hidden == NULL)
+		return NULL;
+	region = make_kind(map, from, map->hidden, NULL, err);
+	return region != NULL ? fh_object_ref(region) : NULL;
+}
+
 static void set_switches(const struct fh_map_region *from)
 {
 	/* Also for one that lies in no container: it is printed. */
+	if (from->addr != 0)
+		fh_region_move(from->region, from->addr);
 	if (from->priority != 0)
 		fh_region_set_priority(from->region, from->priority);
 	if (!from->enabled)
 		fh_region_set_enabled(from->region, false);
-	if (from->readonly || from->kind == FH_MAP_ROM)
+	if (from->readonly || (from->kind == FH_MAP_ROM && !is_true_rom(from)))
 		fh_region_set_readonly(from->region, true);
 	if (from->nonvolatile)
 		fh_region_set_nonvolatile(from->region, true);
@@ -139,7 +184,7 @@ static enum fh_code make_copy(struct fh_map *map, uint32_t alias, struct fh_regi
 		fh_region_new_container(map->m, library_name(target->name), target->size);
 
 	extras[map->extra_count++] = copy;
-	fh_region_set_enabled(copy, target->enabled);
+	fh_region_set_enabled(copy, target->enabled && target->shown);
 	fh_region_set_readonly(copy, target->readonly);
 	fh_region_set_nonvolatile(copy, target->nonvolatile);
 
@@ -241,51 +286,6 @@ uint32_t fh_map_number(const struct fh_map *map, const struct fh_region *region)
 	return entry != NULL ? entry->number : FH_MAP_NONE;
 }
 
-const char *fh_map_shows_as(const struct fh_map *map, const struct fh_section *section)
-{
-	const uint32_t number = fh_map_number(map, section->region);
-
-	/* To the library the RAM of a mapped device is RAM: see make_region(). */
-	if (!section->readonly && number != FH_MAP_NONE && map->regions[number].kind == FH_MAP_RAMD)
-		return fh_map_kind_names[FH_MAP_RAMD];
-	return fh_section_kind(section);
-}
-
-struct sub_list {
-	const struct fh_map *map;
-	uint32_t *numbers;
-	size_t count;
-	size_t capacity;
-};
-
-static bool list_sub(struct fh_region *sub, void *arg)
-{
-	struct sub_list *const list = arg;
-
-	if (list->count == list->capacity) {
-		const size_t capacity = list->capacity * 2 + 8;
-		uint32_t *const numbers = realloc(list->numbers, capacity * sizeof(*numbers));
-
-		if (numbers == NULL)
-			abort();
-		list->numbers = numbers;
-		list->capacity = capacity;
-	}
-	list->numbers[list->count++] = fh_map_number(list->map, sub);
-	return true;
-}
-
-uint32_t *fh_map_subs(const struct fh_map *map, struct fh_region *region, size_t *ret_count)
-{
-	struct sub_list list = { .map = map };
-
-	fh_edit_begin(map->m);
-	fh_region_each_sub(region, list_sub, &list);
-	fh_edit_commit(map->m);
-	*ret_count = list.count;
-	return list.numbers;
-}
-
 /* --- The whole ------------------------------------------------------------------------------ */
 
 static void make_spaces(struct fh_map *map)
@@ -338,6 +338,8 @@ void fh_map_demolish(struct fh_map *map)
 		return;
 	for (size_t i = 0; i < map->space_count; i++)
 		map->spaces[i].space = fh_object_unref(map->spaces[i].space);
+	fh_object_dispose(map->hidden);
+	map->hidden = NULL;
 	drop_regions(map);
 	fh_machine_destroyp(&map->m);
 	map->m = NULL;

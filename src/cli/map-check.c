@@ -13,43 +13,11 @@
 
 #include "cli/cli.h"
 
-struct comparison {
-	const struct fh_map *map;
-	const struct fh_map_space *space;
-	size_t at;		  /* ranges that agreed */
-	bool differs;
-	bool found;		  /* there is a range in the view where they differ */
-	struct fh_map_range range; /* that one */
-};
-
-static bool is_same(const struct fh_map_range *a, const struct fh_map_range *b)
+static bool is_same(const struct fh_listed_range *a, const struct fh_map_range *b)
 {
 	return a->first == b->first && a->last == b->last && a->region == b->region &&
 	       a->offset == b->offset && a->nonvolatile == b->nonvolatile &&
 	       strcmp(a->as, b->as) == 0;
-}
-
-static bool compare_range(const struct fh_section *section, void *arg)
-{
-	struct comparison *const comparison = arg;
-	const struct fh_map_space *const space = comparison->space;
-
-	comparison->range = (struct fh_map_range){
-		.first = section->first,
-		.last = section->last,
-		.offset = section->offset,
-		.region = fh_map_number(comparison->map, section->region),
-		.nonvolatile = section->nonvolatile,
-		.as = fh_map_shows_as(comparison->map, section),
-	};
-	if (comparison->at < space->flat_count &&
-	    is_same(&comparison->range, &space->flat[comparison->at])) {
-		comparison->at++;
-		return true;
-	}
-	comparison->differs = true;
-	comparison->found = true;
-	return false;
 }
 
 static void put_range(const struct fh_map *map, const struct fh_map_range *range, FILE *out)
@@ -61,39 +29,61 @@ static void put_range(const struct fh_map *map, const struct fh_map_range *range
 	fprintf(out, "\" @%016" PRIx64, range->offset);
 }
 
-static void put_difference(const struct comparison *comparison, const char *path, FILE *out)
+/* @range is NULL if the view has no more. */
+static void put_difference(const struct fh_map *map, const struct fh_map_space *space, size_t at,
+			   const struct fh_listed_range *range, const char *path, FILE *out)
 {
-	const struct fh_map *const map = comparison->map;
-	const struct fh_map_space *const space = comparison->space;
-
 	fh_cli_put_text(path, out);
 	fprintf(out, ": spaces[%zu] \"", (size_t)(space - map->spaces));
 	fh_cli_put_text(space->name, out);
-	fprintf(out, "\": flat[%zu]: the file has ", comparison->at);
-	if (comparison->at < space->flat_count)
-		put_range(map, &space->flat[comparison->at], out);
+	fprintf(out, "\": flat[%zu]: the file has ", at);
+	if (at < space->flat_count)
+		put_range(map, &space->flat[at], out);
 	else
 		fputs("no more", out);
 	fputs(", the view ", out);
-	if (comparison->found)
-		put_range(map, &comparison->range, out);
+	if (range != NULL)
+		put_range(map,
+			  &(struct fh_map_range){ .first = range->first,
+						  .last = range->last,
+						  .offset = range->offset,
+						  .region = range->region,
+						  .nonvolatile = range->nonvolatile,
+						  .as = range->as },
+			  out);
 	else
 		fputs("no more", out);
 	putc('\n', out);
 }
 
+/* How many ranges agree, from the first on. */
+static size_t count_same(const struct fh_map_space *space, const struct fh_listed_range *ranges,
+			 size_t count)
+{
+	size_t at = 0;
+
+	while (at < count && at < space->flat_count && is_same(&ranges[at], &space->flat[at]))
+		at++;
+	return at;
+}
+
 void fh_map_compare(const struct fh_map *map, const char *path, FILE *out,
 		    struct fh_map_tally *tally)
 {
-	for (size_t i = 0; i < map->space_count; i++) {
-		struct comparison comparison = { .map = map, .space = &map->spaces[i] };
+	FH_CLEANUP(fh_listing_freep) struct fh_listing *listing = fh_map_list(map);
 
-		fh_space_each(map->spaces[i].space, compare_range, &comparison);
-		if (comparison.at < map->spaces[i].flat_count)
-			comparison.differs = true;
-		if (comparison.differs)
-			put_difference(&comparison, path, out);
-		tally->exact += !comparison.differs;
-		tally->differ += comparison.differs;
+	for (size_t i = 0; i < map->space_count; i++) {
+		const struct fh_map_space *const space = &map->spaces[i];
+		const struct fh_listed_range *const ranges =
+			&listing->ranges[listing->spaces[i].first_range];
+		const size_t count = listing->spaces[i].range_count;
+		const size_t same = count_same(space, ranges, count);
+		const bool differs = same < count || same < space->flat_count;
+
+		if (differs)
+			put_difference(map, space, same, same < count ? &ranges[same] : NULL, path,
+				       out);
+		tally->exact += !differs;
+		tally->differ += differs;
 	}
 }

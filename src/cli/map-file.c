@@ -100,6 +100,23 @@ static bool has_too_many_values(const char *text, size_t size)
 	return count > FH_MAP_VALUE_LIMIT;
 }
 
+json_t *fh_map_parse_json(const char *text, size_t size, struct fh_error *err)
+{
+	if (has_too_many_values(text, size)) {
+		fh_error_set(err, FH_ELIMIT, "more than %" PRIu64 " million values",
+			     FH_MAP_VALUE_LIMIT >> 20);
+		return NULL;
+	}
+
+	json_error_t why;
+	json_t *const json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
+
+	if (json == NULL)
+		fh_error_set(err, FH_EFORMAT, "line %d, column %d: %s", why.line, why.column,
+			     why.text);
+	return json;
+}
+
 json_t *fh_map_read_json(const char *path, struct fh_error *err)
 {
 	char *text = NULL;
@@ -107,20 +124,10 @@ json_t *fh_map_read_json(const char *path, struct fh_error *err)
 
 	if (read_file(path, &text, &size, err) != FH_OK)
 		return NULL;
-	if (has_too_many_values(text, size)) {
-		fh_error_set(err, FH_ELIMIT, "more than %" PRIu64 " million values",
-			     FH_MAP_VALUE_LIMIT >> 20);
-		free(text);
-		return NULL;
-	}
 
-	json_error_t why;
-	json_t *const json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
+	json_t *const json = fh_map_parse_json(text, size, err);
 
 	free(text);
-	if (json == NULL)
-		fh_error_set(err, FH_EFORMAT, "line %d, column %d: %s", why.line, why.column,
-			     why.text);
 	return json;
 }
 

@@ -5,12 +5,16 @@
 #ifndef CLI_MAP_FILE_H
 #define CLI_MAP_FILE_H
 
+#include <stddef.h>
+
 #include <jansson.h>
 
 #include <freehold/base.h>
 
 /* The file's value (owned by caller). Errors: NULL, *err says what, but not which file. */
 json_t *fh_map_read_json(const char *path, struct fh_error *err);
+/* The same of a file's contents. */
+json_t *fh_map_parse_json(const char *text, size_t size, struct fh_error *err);
 
 /*
  * Members of an object. @where names the object in messages, as in "regions[3]". Each returns

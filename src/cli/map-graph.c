@@ -60,10 +60,15 @@ static uint32_t next_step(const struct fh_map *map, struct step *step)
 {
 	const struct fh_map_region *const region = &map->regions[step->region];
 
-	if (region->unrolled)
-		return fh_map_next_in_window(map, step->region, &step->at);
 	if (step->at < region->sub_count)
 		return region->subs[step->at++];
+	if (region->unrolled) {
+		uint32_t at = step->at - region->sub_count;
+		const uint32_t next = fh_map_next_in_window(map, step->region, &at);
+
+		step->at = at + region->sub_count;
+		return next;
+	}
 	if (step->at++ == region->sub_count)
 		return region->target;
 	return FH_MAP_NONE;
@@ -88,7 +93,7 @@ static void leave(struct walk *walk)
 	const uint32_t region = walk->path[--walk->depth].region;
 
 	walk->states[region] = DONE;
-	if (!walk->map->regions[region].enabled)
+	if (!walk->map->regions[region].enabled || !walk->map->regions[region].shown)
 		walk->pieces[region] = 0;
 	if (walk->depth > 0) {
 		uint64_t *const above = &walk->pieces[walk->path[walk->depth - 1].region];
@@ -109,9 +114,11 @@ static bool unroll(struct walk *walk, uint32_t again)
 	for (size_t i = walk->depth; i-- > 0;) {
 		const uint32_t number = walk->path[i].region;
 		struct fh_map_region *const region = &regions[number];
+		const uint32_t next = i + 1 < walk->depth ? walk->path[i + 1].region : again;
 
-		if (region->kind == FH_MAP_ALIAS && !region->unrolled &&
-		    regions[region->target].kind == FH_MAP_CONTAINER) {
+		/* An alias may lead on to its subregions, too. */
+		if (region->target == next && !region->unrolled &&
+		    regions[next].kind == FH_MAP_CONTAINER) {
 			region->unrolled = true;
 			while (walk->depth > i)
 				walk->states[walk->path[--walk->depth].region] = NEW;

@@ -31,10 +31,11 @@ static const char *const shown_names[] = { "ram", "rom", "romd", "ramd", "i/o", 
 static const char *const map_keys[] = { "origin", "regions", "spaces", NULL };
 static const char *const region_keys[] = {
 	"name", "kind", "addr", "size", "priority", "enabled", "readonly", "nonvolatile",
-	"unmergeable", "rom_mode", "subregions", "alias", NULL
+	"unmergeable", "rom_mode", "shown", "subregions", "alias", "owner", "parent", NULL
 };
 static const char *const alias_keys[] = { "target", "offset", NULL };
-static const char *const space_keys[] = { "name", "root", "flat", NULL };
+static const char *const owner_keys[] = { "path", "device", NULL };
+static const char *const space_keys[] = { "name", "parent", "root", "flat", NULL };
 static const char *const range_keys[] = {
 	"first", "last", "region", "offset", "as", "nonvolatile", NULL
 };
@@ -52,6 +53,33 @@ static enum fh_code copy_text(char **ret_copy, const char *text, struct fh_error
 {
 	*ret_copy = strdup(text);
 	return *ret_copy != NULL ? FH_OK : no_memory(err);
+}
+
+/* --- Owners --------------------------------------------------------------------------------- */
+
+/* One that is missing is none. */
+static enum fh_code load_owner(struct fh_map_owner *owner, json_t *json, const char *where,
+			       const char *key, struct fh_error *err)
+{
+	json_t *const value = json_object_get(json, key);
+	char inner[INNER_SIZE];
+	const char *path = NULL;
+	enum fh_code code;
+
+	if (value == NULL)
+		return FH_OK;
+	snprintf(inner, sizeof(inner), "%s.%s", where, key);
+	if (owner->path != NULL)
+		return fh_error_set(err, FH_EFORMAT, "%s: what has an owner has no parent", inner);
+	code = fh_map_check_keys(value, inner, owner_keys, err);
+	if (code == FH_OK)
+		code = fh_map_get_text(value, inner, "path", &path, err);
+	if (code == FH_OK)
+		code = copy_text(&owner->path, path, err);
+	if (code == FH_OK)
+		code = fh_map_get_bool(value, inner, "device", &owner->is_device, err);
+	owner->is_parent = strcmp(key, "parent") == 0;
+	return code;
 }
 
 /* --- Regions -------------------------------------------------------------------------------- */
@@ -82,7 +110,7 @@ static enum fh_code load_switches(struct fh_map_region *region, json_t *json, co
 	} switches[] = {
 		{ "enabled", &region->enabled },	 { "readonly", &region->readonly },
 		{ "nonvolatile", &region->nonvolatile }, { "unmergeable", &region->unmergeable },
-		{ "rom_mode", &region->rom_mode },
+		{ "rom_mode", &region->rom_mode },	 { "shown", &region->shown },
 	};
 
 	for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++) {
@@ -151,8 +179,6 @@ static enum fh_code load_subs(struct fh_map *map, uint32_t number, json_t *json,
 
 	if (code != FH_OK || list == NULL || json_array_size(list) == 0)
 		return code;
-	if (region->kind == FH_MAP_ALIAS)
-		return fh_error_set(err, FH_EFORMAT, "%s.subregions: an alias has none", where);
 	region->subs = calloc(json_array_size(list), sizeof(*region->subs));
 	if (region->subs == NULL)
 		return no_memory(err);
@@ -189,6 +215,10 @@ static enum fh_code load_region(struct fh_map *map, uint32_t number, json_t *jso
 		code = load_alias(map, region, json, where, err);
 	if (code == FH_OK)
 		code = load_subs(map, number, json, where, err);
+	if (code == FH_OK)
+		code = load_owner(&region->owner, json, where, "owner", err);
+	if (code == FH_OK)
+		code = load_owner(&region->owner, json, where, "parent", err);
 	return code;
 }
 
@@ -208,6 +238,7 @@ static enum fh_code load_regions(struct fh_map *map, json_t *json, struct fh_err
 	map->region_count = count;
 	for (size_t i = 0; i < count; i++) {
 		map->regions[i].enabled = true;
+		map->regions[i].shown = true;
 		map->regions[i].rom_mode = true;
 		map->regions[i].container = FH_MAP_NONE;
 		map->regions[i].target = FH_MAP_NONE;
@@ -292,6 +323,8 @@ static enum fh_code load_space(const struct fh_map *map, struct fh_map_space *sp
 	if (code == FH_OK)
 		code = copy_text(&space->name, name, err);
 	if (code == FH_OK)
+		code = load_owner(&space->owner, json, where, "parent", err);
+	if (code == FH_OK)
 		code = fh_map_get_number(json, where, "root", map->region_count, true, &space->root,
 					 err);
 	if (code == FH_OK)
@@ -341,14 +374,14 @@ static enum fh_code load(struct fh_map *map, json_t *json, struct fh_error *err)
 	return code;
 }
 
-struct fh_map *fh_map_load(const char *path, struct fh_error *err)
+/* @json (consumed) may be NULL. */
+static struct fh_map *load_json(json_t *json, struct fh_error *err)
 {
-	json_t *const json = fh_map_read_json(path, err);
+	struct fh_map *map;
 
 	if (json == NULL)
 		return NULL;
-
-	struct fh_map *map = calloc(1, sizeof(*map));
+	map = calloc(1, sizeof(*map));
 
 	if (map == NULL)
 		no_memory(err);
@@ -358,6 +391,16 @@ struct fh_map *fh_map_load(const char *path, struct fh_error *err)
 	return map;
 }
 
+struct fh_map *fh_map_load(const char *path, struct fh_error *err)
+{
+	return load_json(fh_map_read_json(path, err), err);
+}
+
+struct fh_map *fh_map_load_text(const char *text, size_t size, struct fh_error *err)
+{
+	return load_json(fh_map_parse_json(text, size, err), err);
+}
+
 struct fh_map *fh_map_free(struct fh_map *map)
 {
 	if (map == NULL)
@@ -365,10 +408,12 @@ struct fh_map *fh_map_free(struct fh_map *map)
 	fh_map_demolish(map);
 	for (size_t i = 0; i < map->region_count; i++) {
 		free(map->regions[i].name);
+		free(map->regions[i].owner.path);
 		free(map->regions[i].subs);
 	}
 	for (size_t i = 0; i < map->space_count; i++) {
 		free(map->spaces[i].name);
+		free(map->spaces[i].owner.path);
 		free(map->spaces[i].flat);
 	}
 	free(map->regions);

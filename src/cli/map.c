@@ -12,7 +12,7 @@
 #include "cli/cli.h"
 
 static const char help[] =
-	"Usage: freehold map [--flat|--tree|--json] FILE.json\n"
+	"Usage: freehold map [--flat|--tree|--json] [-o] [-D] FILE.json\n"
 	"       freehold map --check FILE.json...\n"
 	"\n"
 	"Build the memory map that the file describes and print it.\n"
@@ -21,23 +21,27 @@ static const char help[] =
 	"  --tree   the tree of regions that each address space is made of\n"
 	"  --json   both, in the format of the file\n"
 	"  --check  compare each address space with the view in the file; print the first\n"
-	"           difference of each that differs, and a count; exit status 1 if any does\n";
+	"           difference of each that differs, and a count; exit status 1 if any does\n"
+	"  -o       with --flat and --tree: whose each region is\n"
+	"  -D       with --tree: also what is disabled or not shown\n";
+
+enum mode { MODE_FLAT, MODE_TREE, MODE_JSON, MODE_CHECK };
 
 struct request {
-	bool check;
-	void (*print)(const struct fh_map *map, FILE *out);
+	enum mode mode;
+	unsigned flags; /* enum fh_mtree */
 	char **files;
 	int file_count;
 };
 
 static const struct {
 	const char *name;
-	void (*print)(const struct fh_map *map, FILE *out); /* NULL: check */
+	unsigned flags;
 } modes[] = {
-	{ "--flat", fh_map_print_flat },
-	{ "--tree", fh_map_print_tree },
-	{ "--json", fh_map_print_json },
-	{ "--check", NULL },
+	[MODE_FLAT] = { "--flat", FH_MTREE_FLAT },
+	[MODE_TREE] = { "--tree", 0 },
+	[MODE_JSON] = { "--json", FH_MTREE_JSON },
+	[MODE_CHECK] = { "--check", 0 },
 };
 
 /* A map ready to be printed (owned by caller), or NULL and a line on standard error. */
@@ -59,7 +63,10 @@ static int print_file(const struct request *request)
 
 	if (map == NULL)
 		return EXIT_FAILURE;
-	request->print(map, stdout);
+
+	FH_CLEANUP(fh_listing_freep) struct fh_listing *listing = fh_map_list(map);
+
+	fh_listing_print(listing, request->flags | modes[request->mode].flags, stdout);
 	return EXIT_SUCCESS;
 }
 
@@ -91,6 +98,29 @@ static int check_files(const struct request *request)
 	return all_read && tally.differ == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* The flag of an option that says more, or 0. */
+static unsigned flag_of(const char *option)
+{
+	if (strcmp(option, "-o") == 0)
+		return FH_MTREE_OWNERS;
+	return strcmp(option, "-D") == 0 ? FH_MTREE_DISABLED : 0;
+}
+
+static int parse_mode(const char *option, const char **ret_mode, struct request *request)
+{
+	size_t found = 0;
+
+	while (found < sizeof(modes) / sizeof(modes[0]) && strcmp(option, modes[found].name) != 0)
+		found++;
+	if (found == sizeof(modes) / sizeof(modes[0]))
+		return fh_cli_fail("map: there is no option '%s'", option);
+	if (*ret_mode != NULL && strcmp(*ret_mode, option) != 0)
+		return fh_cli_fail("map: %s and %s exclude each other", *ret_mode, option);
+	*ret_mode = option;
+	request->mode = (enum mode)found;
+	return EXIT_SUCCESS;
+}
+
 /* Files are gathered at the start of @argv. */
 static int parse(int argc, char **argv, struct request *request)
 {
@@ -99,38 +129,25 @@ static int parse(int argc, char **argv, struct request *request)
 
 	request->files = argv;
 	for (int i = 1; i < argc; i++) {
-		if (!options || argv[i][0] != '-') {
+		if (!options || argv[i][0] != '-')
 			request->files[request->file_count++] = argv[i];
-			continue;
-		}
-		if (strcmp(argv[i], "--") == 0) {
+		else if (strcmp(argv[i], "--") == 0)
 			options = false;
-			continue;
-		}
-
-		size_t found = 0;
-
-		while (found < sizeof(modes) / sizeof(modes[0]) &&
-		       strcmp(argv[i], modes[found].name) != 0)
-			found++;
-		if (found == sizeof(modes) / sizeof(modes[0]))
-			return fh_cli_fail("map: there is no option '%s'", argv[i]);
-		if (mode != NULL && strcmp(mode, argv[i]) != 0)
-			return fh_cli_fail("map: %s and %s exclude each other", mode, argv[i]);
-		mode = argv[i];
-		request->print = modes[found].print;
-		request->check = modes[found].print == NULL;
+		else if (flag_of(argv[i]) != 0)
+			request->flags |= flag_of(argv[i]);
+		else if (parse_mode(argv[i], &mode, request) != EXIT_SUCCESS)
+			return EXIT_FAILURE;
 	}
 	if (request->file_count == 0)
 		return fh_cli_fail("map: a file is missing; try 'freehold map --help'");
-	if (request->file_count > 1 && !request->check)
+	if (request->file_count > 1 && request->mode != MODE_CHECK)
 		return fh_cli_fail("map: more than one file; only --check takes several");
 	return EXIT_SUCCESS;
 }
 
 int fh_cli_map(int argc, char **argv)
 {
-	struct request request = { .print = fh_map_print_flat };
+	struct request request = { .mode = MODE_FLAT };
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
@@ -140,5 +157,5 @@ int fh_cli_map(int argc, char **argv)
 	}
 	if (parse(argc, argv, &request) != EXIT_SUCCESS)
 		return EXIT_FAILURE;
-	return request.check ? check_files(&request) : print_file(&request);
+	return request.mode == MODE_CHECK ? check_files(&request) : print_file(&request);
 }

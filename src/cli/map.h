@@ -18,6 +18,7 @@
 #include <stdio.h>
 
 #include <freehold/base.h>
+#include <freehold/listing.h>
 #include <freehold/machine.h>
 #include <freehold/region.h>
 #include <freehold/space.h>
@@ -46,6 +47,13 @@ enum fh_map_kind {
 /* As in the file, and as listings name them. */
 extern const char *const fh_map_kind_names[FH_MAP_KINDS];
 
+/* Whose a region or space is: text for people. */
+struct fh_map_owner {
+	char *path; /* or NULL */
+	bool is_device;
+	bool is_parent;
+};
+
 struct fh_map_region {
 	char *name;
 	enum fh_map_kind kind;
@@ -53,6 +61,7 @@ struct fh_map_region {
 	uint64_t size; /* FH_SIZE_ALL: 2^64 */
 	int32_t priority;
 	bool enabled;
+	bool shown;	    /* its owner is */
 	bool readonly;
 	bool nonvolatile;
 	bool unmergeable;
@@ -63,6 +72,7 @@ struct fh_map_region {
 	uint32_t container; /* FH_MAP_NONE: none */
 	uint32_t target;    /* alias only; FH_MAP_NONE: a hole */
 	uint64_t alias_offset;
+	struct fh_map_owner owner;
 	struct fh_region *region; /* (owned) once it is built */
 };
 
@@ -77,6 +87,7 @@ struct fh_map_range {
 
 struct fh_map_space {
 	char *name;
+	struct fh_map_owner owner;
 	uint32_t root; /* FH_MAP_NONE: nothing is mapped */
 	bool has_flat;
 	size_t flat_count;
@@ -100,6 +111,7 @@ struct fh_map {
 	/* What fh_map_build() made. */
 	struct fh_machine *m;
 	void *backing;		   /* a page that cannot be accessed: see R2 */
+	struct fh_device *hidden;  /* the owner of what is not shown, or NULL */
 	size_t extra_count;
 	struct fh_region **extras; /* (owned) what unrolled aliases need */
 	size_t entry_count;
@@ -108,6 +120,8 @@ struct fh_map {
 
 /* map-load.c: read a file (owned by caller). Errors: NULL, *err names the place in the file. */
 struct fh_map *fh_map_load(const char *path, struct fh_error *err);
+/* The same of a file's contents. */
+struct fh_map *fh_map_load_text(const char *text, size_t size, struct fh_error *err);
 /* Everything, the machine included. NULL is allowed. Returns NULL. */
 struct fh_map *fh_map_free(struct fh_map *map);
 void fh_map_freep(struct fh_map **map);
@@ -121,17 +135,14 @@ uint32_t fh_map_next_in_window(const struct fh_map *map, uint32_t alias, uint32_
 enum fh_code fh_map_build(struct fh_map *map, struct fh_error *err);
 /* Take it down again; what fh_map_free() does first. */
 void fh_map_demolish(struct fh_map *map);
-/* The number of a region of the machine. */
+/* The number of a region of the machine; of the stand-in for a target, that of the target. */
 uint32_t fh_map_number(const struct fh_map *map, const struct fh_region *region);
-/* How a range of a view shows: one of fh_map_kind_names, or "i/o". Static storage. */
-const char *fh_map_shows_as(const struct fh_map *map, const struct fh_section *section);
-/* Numbers of the subregions, topmost first (owned by caller, free()). */
-uint32_t *fh_map_subs(const struct fh_map *map, struct fh_region *region, size_t *ret_count);
 
-/* The ways to print a map that is built. */
-void fh_map_print_flat(const struct fh_map *map, FILE *out);
-void fh_map_print_tree(const struct fh_map *map, FILE *out);
-void fh_map_print_json(const struct fh_map *map, FILE *out);
+/*
+ * map-listing.c: what the map that was built is now (owned by caller): the library's listing under
+ * the file's numbers and names, which are borrowed from the map.
+ */
+struct fh_listing *fh_map_list(const struct fh_map *map);
 
 /* map-check.c: compare each space with the file's `flat`; differences are printed after @path. */
 struct fh_map_tally {
