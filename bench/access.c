@@ -133,6 +133,45 @@ static double map_unmap(struct board *board, struct fh_object *holder, size_t co
 	return (bench_now() - start) / (double)count;
 }
 
+/* The whole of it leads to RAM. */
+static enum fh_tx translate(void *state, uint64_t addr, unsigned access, unsigned index,
+			    struct fh_attrs attrs, struct fh_translation *ret)
+{
+	const struct board *board = state;
+
+	(void)access, (void)index, (void)attrs;
+	*ret = (struct fh_translation){ .first = addr & ~UINT64_C(0xfff),
+					.last = addr | 0xfff,
+					.space = board->memory,
+					.addr = RAM_BASE + (addr & ~UINT64_C(0xfff)),
+					.permissions = FH_IOMMU_READ | FH_IOMMU_WRITE };
+	return FH_TX_OK;
+}
+
+static double iommu_load8(struct fh_space *bus, size_t count)
+{
+	const double start = bench_now();
+	uint64_t value;
+
+	for (size_t i = 0; i < count; i++) {
+		fh_space_load64(bus, (i & 0xff) * 8, FH_LE, &value);
+		bench_keep(value);
+	}
+	return (bench_now() - start) / (double)count;
+}
+
+static void bench_iommu(struct board *board)
+{
+	static const struct fh_iommu_ops ops = { .translate = translate };
+	struct fh_region *iommu = fh_region_new_iommu(board->m, NULL, RAM_SIZE, &ops, board);
+	struct fh_space *bus = fh_space_new(board->m, NULL, iommu);
+
+	for (int sample = 0; sample < 11; sample++)
+		bench_sample(bench_row("iommu.read8", "ns"), iommu_load8(bus, bench_scale(500000)));
+	fh_object_unref(bus);
+	fh_object_unref(iommu);
+}
+
 static const struct fh_type holder_type = { .name = "bench-holder" };
 
 static void bench_one_thread(struct board *board)
@@ -159,6 +198,7 @@ static void bench_one_thread(struct board *board)
 		bench_sample(bench_row("map.unmap", "ns"), map_unmap(board, holder, count / 2));
 	}
 	fh_object_dispose(holder);
+	bench_iommu(board);
 }
 
 /* --- Two threads ---------------------------------------------------------------------------- */

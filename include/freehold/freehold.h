@@ -5,6 +5,7 @@
 
 #include <freehold/base.h>
 #include <freehold/device.h>
+#include <freehold/iommu.h>
 #include <freehold/listing.h>
 #include <freehold/machine.h>
 #include <freehold/object.h>

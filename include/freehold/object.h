@@ -34,6 +34,7 @@ struct fh_object;
 struct fh_region;
 struct fh_space;
 struct fh_listener;
+struct fh_iommu_notifier;
 struct fh_device;
 struct fh_irq;
 struct fh_timer;
@@ -56,6 +57,8 @@ struct fh_any {
 	fh_any(struct fh_region *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_space *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_listener *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
+	fh_any(struct fh_iommu_notifier *p)
+		: object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_device *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_irq *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_timer *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
@@ -70,6 +73,7 @@ union fh_any {
 	struct fh_region *region;
 	struct fh_space *space;
 	struct fh_listener *listener;
+	struct fh_iommu_notifier *iommu_notifier;
 	struct fh_device *device;
 	struct fh_irq *irq;
 	struct fh_timer *timer;

@@ -244,6 +244,7 @@ enum fh_region_kind {
 	FH_REGION_ROM_DEVICE,
 	FH_REGION_ALIAS,
 	FH_REGION_RESERVATION,
+	FH_REGION_IOMMU, /**< iommu.h */
 };
 
 /**

@@ -9,6 +9,7 @@
  *     what is visible, and what the regions concerned resolve to.
  * R3. What fails changes nothing.
  */
+#include "memory/iommu.h"
 #include "memory/space.h"
 #include "memory/topology.h"
 
@@ -340,5 +341,7 @@ void fh_region_detach(struct fh_object *object)
 	fh_region_unlink_children(region);
 	if (fh_region_target(region))
 		fh_alias_unlink_target(fh_alias_of(region));
+	if (region->kind == FH_REGION_IOMMU)
+		fh_iommu_detach(fh_iommu_of(region));
 	fh_topology_forget(region);
 }

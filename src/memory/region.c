@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "memory/chain.h"
+#include "memory/iommu.h"
 #include "memory/topology.h"
 
 /* --- End ------------------------------------------------------------------------------------ */
@@ -36,6 +37,8 @@ static void region_finalize(struct fh_object *object)
 		ram_release((struct fh_ram_region *)region, born);
 	if (born && region->ops && region->ops->release)
 		region->ops->release(region->state);
+	if (born && region->kind == FH_REGION_IOMMU && fh_iommu_of(region)->ops->release)
+		fh_iommu_of(region)->ops->release(region->state);
 	fh_domain_unref(region->domain);
 	if (region->owner != object)
 		fh_object_unhold(region->owner);
@@ -61,12 +64,16 @@ static struct fh_object *region_held_by_nature(struct fh_object *object)
 
 static const struct fh_core_ops region_core = REGION_CORE(struct fh_region);
 static const struct fh_core_ops alias_core = REGION_CORE(struct fh_alias);
+static const struct fh_core_ops iommu_core = REGION_CORE(struct fh_iommu);
 static const struct fh_core_ops ram_core = REGION_CORE(struct fh_ram_region);
 
 const struct fh_type fh_region_type = { .name = "region", .core = &region_core };
 
 static const struct fh_type alias_type = {
 	.name = "alias", .parent = &fh_region_type, .core = &alias_core
+};
+static const struct fh_type iommu_type = {
+	.name = "iommu", .parent = &fh_region_type, .core = &iommu_core
 };
 static const struct fh_type ram_type = {
 	.name = "ram", .parent = &fh_region_type, .core = &ram_core
@@ -81,6 +88,8 @@ static const struct fh_type *type_of(enum fh_region_kind kind)
 	case FH_REGION_ROM:
 	case FH_REGION_ROM_DEVICE:
 		return &ram_type;
+	case FH_REGION_IOMMU:
+		return &iommu_type;
 	default:
 		return &fh_region_type;
 	}
@@ -95,6 +104,7 @@ struct spec {
 	struct fh_object *owner; /* NULL: its own */
 	const struct fh_region_ops *ops;
 	void *state;
+	const struct fh_iommu_ops *iommu_ops;
 	enum fh_rom_write rom_write;
 	void *ptr; /* the caller's RAM */
 	void (*release)(void *arg);
@@ -170,6 +180,10 @@ static enum fh_code region_construct(struct fh_object *object, void *arg, struct
 	}
 	if (spec->kind == FH_REGION_MMIO || spec->kind == FH_REGION_ROM_DEVICE)
 		region_set_ops(region, spec->ops, spec->state);
+	if (spec->kind == FH_REGION_IOMMU) {
+		region->state = spec->state;
+		fh_iommu_init(fh_iommu_of(region), spec->iommu_ops);
+	}
 	if (spec->owner)
 		fh_object_hold(spec->owner);
 	return FH_OK;
@@ -267,6 +281,16 @@ struct fh_region *fh_region_new_alias(FH_ANY owner, const char *name, struct fh_
 struct fh_region *fh_region_new_reservation(FH_ANY owner, const char *name, uint64_t size)
 {
 	struct spec spec = { .kind = FH_REGION_RESERVATION, .size = size };
+
+	return region_new(owner, name, &spec, NULL);
+}
+
+struct fh_region *fh_region_new_iommu(FH_ANY owner, const char *name, uint64_t size,
+				      const struct fh_iommu_ops *ops, void *state)
+{
+	struct spec spec = {
+		.kind = FH_REGION_IOMMU, .size = size, .iommu_ops = ops, .state = state
+	};
 
 	return region_new(owner, name, &spec, NULL);
 }

@@ -31,6 +31,8 @@ const char *fh_section_kind(const struct fh_section *section)
 {
 	if (section->region->kind == FH_REGION_RESERVATION)
 		return "reservation";
+	if (section->region->kind == FH_REGION_IOMMU)
+		return "iommu";
 	if (section->readonly)
 		return "rom";
 	if (section->rom_mode)

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "memory/iommu.h"
 #include "memory/ram.h"
 
 static void transfer_advance(struct fh_transfer *transfer, uint64_t size, enum fh_tx tx)
@@ -103,6 +104,8 @@ uint64_t fh_transfer_part(struct fh_transfer *transfer, struct fh_thread *t,
 			whole ? (unsigned)size : fh_piece_size(region, offset, size);
 
 		return transfer_piece(transfer, t, region, offset, piece) ? piece : 0;
+	} else if (region->kind == FH_REGION_IOMMU) {
+		return fh_iommu_part(transfer, t, region, offset, size);
 	} else {
 		fh_transfer_fail(transfer, size, FH_TX_DECODE_ERROR); /* a reservation */
 	}

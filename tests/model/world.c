@@ -24,6 +24,7 @@ static enum fh_tx no_access(void *state, uint64_t offset, uint64_t *ret_value, u
 	return FH_TX_DEVICE_ERROR;
 }
 
+static const struct fh_iommu_ops no_translations = { .indexes = 1 }; /* nobody accesses */
 static const struct fh_region_ops no_registers = { .read = no_access, .concurrent = true };
 
 static const struct fh_type plain_type = { .name = "model-object" };
@@ -69,6 +70,9 @@ static void make_region(struct world *world, const struct op *op)
 		break;
 	case FH_REGION_RESERVATION:
 		region->real = fh_region_new_reservation(owner, NULL, op->size);
+		break;
+	case FH_REGION_IOMMU:
+		region->real = fh_region_new_iommu(owner, NULL, op->size, &no_translations, NULL);
 		break;
 	}
 	if (!region->real)
