@@ -11,6 +11,7 @@
 #define STRIDE UINT64_C(0x2000)
 #define COUNT 1000
 #define RAM_BASE UINT64_C(0x80000000)
+#define ROM_BASE UINT64_C(0x40000000)
 #define RAM_SIZE UINT64_C(0x1000000)
 #define ADDRS 65536
 
@@ -19,7 +20,7 @@ struct board {
 	struct fh_space *memory;
 	struct fh_region *root;
 	struct fh_region *regions[COUNT];
-	struct fh_region *serialised, *ram;
+	struct fh_region *serialised, *ram, *rom;
 	uint64_t addrs[ADDRS];
 };
 
@@ -42,6 +43,8 @@ static void board_build(struct board *board)
 	fh_region_add(board->root, board->serialised, SERIALISED_ADDR, 0);
 	board->ram = fh_region_new_ram(board->m, NULL, RAM_SIZE, NULL);
 	fh_region_add(board->root, board->ram, RAM_BASE, 0);
+	board->rom = fh_region_new_rom(board->m, NULL, 0x1000, FH_ROM_IGNORE, NULL);
+	fh_region_add(board->root, board->rom, ROM_BASE, 0);
 	for (size_t i = 0; i < ADDRS; i++)
 		board->addrs[i] = bench_random(&random) % COUNT * STRIDE +
 				  bench_random(&random) % 0x3ff * 4;
@@ -53,6 +56,7 @@ static void board_free(struct board *board)
 		fh_object_unref(board->regions[i]);
 	fh_object_unref(board->serialised);
 	fh_object_unref(board->ram);
+	fh_object_unref(board->rom);
 	fh_machine_destroyp(&board->m);
 }
 
@@ -119,16 +123,17 @@ static double ram_bulk(struct board *board, bool write, size_t size, size_t coun
 	return (bench_now() - start) / (double)count;
 }
 
-static double map_unmap(struct board *board, struct fh_object *holder, size_t count)
+static double map_unmap(struct board *board, struct fh_object *holder, uint64_t base,
+			unsigned flags, size_t count)
 {
 	const double start = bench_now();
 
 	for (size_t i = 0; i < count; i++) {
-		uint64_t size = 512;
-		void *ptr;
+		struct fh_mapped mapped;
 
-		fh_mapping_unmap(fh_space_map(board->memory, RAM_BASE + (i & 0xff) * 512, &size,
-					      true, holder, &ptr));
+		fh_mapping_unmap(fh_space_map(board->memory, base + (i & 7) * 512, 512, flags,
+					      FH_ATTRS_NONE, holder, &mapped),
+				 flags & FH_MAP_WRITE ? 512 : 0);
 	}
 	return (bench_now() - start) / (double)count;
 }
@@ -195,7 +200,12 @@ static void bench_one_thread(struct board *board)
 			     ram_bulk(board, false, 4096, count / 20));
 		bench_sample(bench_row("ram.write4096", "ns"),
 			     ram_bulk(board, true, 4096, count / 20));
-		bench_sample(bench_row("map.unmap", "ns"), map_unmap(board, holder, count / 2));
+		bench_sample(bench_row("map.unmap", "ns"),
+			     map_unmap(board, holder, RAM_BASE, FH_MAP_READ, count / 2));
+		bench_sample(bench_row("map.unmap_write", "ns"),
+			     map_unmap(board, holder, RAM_BASE, FH_MAP_WRITE, count / 2));
+		bench_sample(bench_row("map.bounce", "ns"),
+			     map_unmap(board, holder, ROM_BASE, FH_MAP_WRITE, count / 8));
 	}
 	fh_object_dispose(holder);
 	bench_iommu(board);

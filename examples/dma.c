@@ -20,12 +20,13 @@ static enum fh_tx disk_write(void *state, uint64_t offset, uint64_t value, unsig
 {
 	struct disk *disk = state;
 	struct fh_space *memory = fh_machine_memory(fh_object_get_machine(disk->self));
-	uint64_t length = 512;
+	struct fh_mapped mapped;
 
 	(void)offset, (void)size, (void)attrs;
 	disk->io = fh_io_begin(disk->self, "transfer");
-	if (!fh_space_map(memory, value, &length, true, disk->io, &disk->to))
+	if (!fh_space_map(memory, value, 512, FH_MAP_WRITE, FH_ATTRS_NONE, disk->io, &mapped))
 		return fh_io_complete(disk->io, NULL, NULL), FH_TX_DEVICE_ERROR;
+	disk->to = mapped.ptr;
 	return FH_TX_OK; /* a worker would take it from here */
 }
 

@@ -161,23 +161,95 @@ FH_API struct fh_pinned *fh_pinned_unpin(struct fh_pinned *pinned);
 
 struct fh_mapping; /**< host memory that a holder may use until it unmaps it */
 
+/** What a mapping is for: READ, WRITE or both, and how. */
+enum fh_map_flag {
+	FH_MAP_READ = 1 << 0,
+	FH_MAP_WRITE = 1 << 1,
+	FH_MAP_DIRECT_ONLY = 1 << 2, /**< guest memory itself or nothing: no bounce buffer */
+};
+
+/** What fh_space_map() has found. */
+struct fh_mapped {
+	void *ptr;	   /**< host memory; without a mapping, NULL */
+	uint64_t size;	   /**< bytes of it, at most what was asked for; without a mapping, 0 */
+	bool bounced;	   /**< it is a bounce buffer */
+	enum fh_code code; /**< FH_OK, or why there is no mapping */
+	enum fh_tx tx;	   /**< the same as the outcome of an access */
+};
+
 /**
- * Map guest memory for direct use, in the name of @holder (as fh_object_pin(), kind "map"; borrowed
- * from the holder): a device for the time of its life, or a struct fh_io for an operation that may
- * outlive it (device.h). *size is what is wanted and becomes what was got, which may be less.
- * *ret_ptr is the host address, valid until the mapping ends, whatever becomes of the map.
- * NULL, outputs untouched: what is at @addr is not directly accessible for that (@write: RAM that
- * is not read-only), or *size is 0, or the holder has been detached.
- * Context: not in a transaction or a listener (asserted).
+ * Map up to @size bytes of guest memory for direct use, in the name of @holder (as fh_object_pin(),
+ * kind "map"; borrowed from the holder): a device for the time of its life, or a struct fh_io for
+ * an operation that may outlive it (device.h). @flags are of enum fh_map_flag. `ret->ptr` is valid
+ * until the mapping ends, whatever becomes of the map; it may be less than was wanted.
+ *
+ * What is no memory that can be used in place (registers, for writing also ROM and what else is
+ * read-only) is given as a *bounce buffer* (kind "bounce"), which takes its size from the space's
+ * room, see fh_space_set_bounce_limit(), and is at most that limit long. For FH_MAP_READ it is
+ * filled here by an access with @attrs, with all that goes with one; otherwise with zeros. What was
+ * written to it gets to its place with fh_mapping_unmap().
+ *
+ * NULL: `ret->code` says why.
+ *   FH_ENOENT   a hole or a reservation is there (tx: FH_TX_DECODE_ERROR)
+ *   FH_EPERM    @attrs do not permit it (FH_TX_DENIED)
+ *   FH_EIO      the buffer could not be filled: `tx` is what came of reading
+ *   FH_EAGAIN   there is no room at this moment: see fh_space_notify_room() (FH_TX_DEVICE_ERROR, as
+ *               all that follow)
+ *   FH_ENOTSUP  not without a bounce buffer, and FH_MAP_DIRECT_ONLY is given or the limit is 0
+ *   FH_ENOMEM   memory for the buffer could not be had
+ *   FH_EDEAD    the holder or the space has been detached
+ *   FH_EINVAL   @size is 0
+ * Context: as fh_space_read().
  */
-FH_API struct fh_mapping *fh_space_map(struct fh_space *space, uint64_t addr, uint64_t *size,
-				       bool write, FH_ANY holder, void **ret_ptr);
+FH_API struct fh_mapping *fh_space_map(struct fh_space *space, uint64_t addr, uint64_t size,
+				       unsigned flags, struct fh_attrs attrs, FH_ANY holder,
+				       struct fh_mapped *ret);
 
 /**
  * End the mapping (consumed), from any thread; also allowed when its holder's dispose has ended it,
- * as long as the holder's memory is there. NULL is allowed. Returns NULL.
+ * as long as the holder's memory is there. NULL is allowed: FH_TX_OK.
+ * @written: how many bytes, from the start, were written to a mapping made with FH_MAP_WRITE; more
+ * than it has: all of it. These and no others of a bounce buffer are written back: with the
+ * attributes of the mapping, to the region and offset that were mapped, whether the map still shows
+ * them there or not. Returns the result of that; FH_TX_DECODE_ERROR, and nothing is written, once
+ * the region's owner is hidden; otherwise FH_TX_OK. Of a mapping that has ended: nothing is written
+ * any more, FH_TX_DECODE_ERROR unless @written is 0.
+ * Context: as fh_space_write().
  */
-FH_API struct fh_mapping *fh_mapping_unmap(struct fh_mapping *mapping);
+FH_API enum fh_tx fh_mapping_unmap(struct fh_mapping *mapping, uint64_t written);
+
+/* --- Room for bounce buffers ---------------------------------------------------------------- */
+
+/** Bytes that the bounce buffers of a space take together, at most, if nobody says otherwise. */
+#define FH_BOUNCE_LIMIT_DEFAULT UINT64_C(65536)
+
+/**
+ * Let the bounce buffers of @space take @bytes together. With 0 there are none. Those that are
+ * there stay. Any thread, any context.
+ */
+FH_API void fh_space_set_bounce_limit(struct fh_space *space, uint64_t bytes);
+
+struct fh_waiter; /**< somebody who waits for room */
+
+/**
+ * Have @call(state) called once when there is room for a bounce buffer of @size bytes (or of the
+ * limit, if that is less), which may be so already. It is a callback of the device that @holder is,
+ * belongs to, or is an operation of, on the thread that polls the machine. Room is given in order
+ * of registration, and while somebody waits to nobody else; until @call has returned it is set
+ * aside for mappings of that size in the name of @holder. @call may find that there is nothing to
+ * map any more: it is also called when the limit becomes 0 or the space is disposed of.
+ * The waiter (borrowed from the holder) is a pin of the space in the holder's name, kind "room", so
+ * that it goes with the holder; if the holder's device is hidden before the call there is none.
+ * NULL: holder or space have been detached, or the holder is not shown. Any thread, any context but
+ * a listener or an interrupt input.
+ */
+FH_API struct fh_waiter *fh_space_notify_room(struct fh_space *space, uint64_t size, FH_ANY holder,
+					      void (*call)(void *state), void *state);
+/**
+ * Wait no more (consumed). Only while the call has not begun, which a callback of the same device
+ * can be sure of. NULL is allowed. Returns NULL.
+ */
+FH_API struct fh_waiter *fh_waiter_cancel(struct fh_waiter *waiter);
 
 /* --- Listeners ------------------------------------------------------------------------------ */
 

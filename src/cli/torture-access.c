@@ -294,12 +294,13 @@ static enum fh_torture_outcome row_map(struct fh_torture *t, uint64_t *random)
 {
 	struct fh_torture_hold *const hold = new_hold(t, random);
 	struct fh_space *const space = fh_torture_any_space(t, random);
-	uint64_t size = 64;
-	void *ptr;
+	struct fh_mapped mapped;
 
 	if (hold != NULL)
-		hold->mapping = fh_space_map(space, fh_torture_any_addr(random), &size,
-					     fh_torture_chance(random, 2), hold->holder, &ptr);
+		hold->mapping =
+			fh_space_map(space, fh_torture_any_addr(random), 64,
+				     fh_torture_chance(random, 2) ? FH_MAP_WRITE : FH_MAP_READ,
+				     FH_ATTRS_NONE, hold->holder, &mapped);
 	fh_object_unref(space);
 	if (hold == NULL)
 		return FH_TORTURE_IDLE;

@@ -230,6 +230,9 @@ static void finish(struct fh_torture_job *job)
 {
 	if (job->ptr != NULL)
 		touch(job);
+	/* Half of them are left to the end of the operation. */
+	if (job->size % 2 == 0)
+		fh_mapping_unmap(job->mapping, job->write ? job->size : 0);
 	fh_io_complete(job->io, io_done, job->device);
 	free(job);
 }
@@ -298,22 +301,28 @@ enum fh_torture_outcome fh_torture_begin_io(struct fh_torture *t, struct fh_devi
 		return FH_TORTURE_REFUSED;
 
 	struct fh_torture_job *const job = calloc(1, sizeof(*job));
-	void *ptr = NULL;
+	struct fh_mapped mapped;
 
 	if (job == NULL)
 		abort();
 	job->io = io;
 	job->device = fh_torture_state(device);
-	job->size = 1 + fh_torture_pick(random, 8192);
+
+	const uint64_t size = 1 + fh_torture_pick(random, 8192);
+
 	job->write = fh_torture_chance(random, 2);
 	job->delay = fh_torture_chance(random, 4) ? fh_torture_pick(random, 2000) : 0;
 
-	const bool mapped = fh_space_map(space, fh_torture_any_addr(random), &job->size, job->write,
-					 io, &ptr) != NULL;
+	job->mapping = fh_space_map(space, fh_torture_any_addr(random), size,
+				    job->write ? FH_MAP_WRITE : FH_MAP_READ, FH_ATTRS_NONE, io,
+				    &mapped);
+	job->ptr = mapped.ptr;
+	job->size = mapped.size;
 
-	job->ptr = ptr;
+	const bool done = job->mapping != NULL;
+
 	fh_torture_jobs_push(t, job);
-	return fh_torture_outcome(mapped);
+	return fh_torture_outcome(done);
 }
 
 /* --- Holds ---------------------------------------------------------------------------------- */
@@ -324,7 +333,7 @@ void fh_torture_hold_free(struct fh_torture_hold *hold)
 		return;
 	fh_unpin(hold->pin);
 	fh_pinned_unpin(hold->pinned);
-	fh_mapping_unmap(hold->mapping);
+	fh_mapping_unmap(hold->mapping, 0);
 	fh_object_unref(hold->holder);
 	free(hold);
 }

@@ -89,6 +89,7 @@ struct fh_torture_hold {
 struct fh_torture_job {
 	struct fh_torture_job *next;
 	struct fh_io *io;
+	struct fh_mapping *mapping;
 	struct fh_torture_device *device; /* alive as long as io */
 	uint8_t *ptr;			  /* mapped, or NULL */
 	uint64_t size;

@@ -14,6 +14,7 @@
 #include "base/rcu.h"
 #include "device/device.h"
 #include "freehold/freehold.h"
+#include "memory/room.h"
 #include "memory/space.h"
 #include "memory/topology.h"
 
@@ -65,6 +66,7 @@ static bool poll_devices(struct fh_machine *m)
 
 	any |= fh_bhs_run(m);
 	any |= fh_timers_run(m);
+	any |= fh_rooms_run(m);
 	return any;
 }
 

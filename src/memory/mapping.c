@@ -2,11 +2,13 @@
 /*
  * Looking a range up, and mapping guest memory for direct use.
  *
- * R1. A mapping is a pin of its region in the name of its holder (L4), and nothing else: a
- *     region's memory stays where it is as long as the region. The handle is the pin itself.
+ * R1. A mapping is a pin of its region in the name of its holder (L4): a region's memory stays
+ *     where it is as long as the region. The handle is the pin itself. A bounce buffer hangs on the
+ *     pin as its tail (bounce.c).
  * R2. The region is found and pinned inside one read section, so that it cannot go in between
  *     (L3).
  */
+#include "memory/bounce.h"
 #include "memory/chain.h"
 #include "memory/lookaside.h"
 #include "memory/space.h"
@@ -45,6 +47,9 @@ bool fh_space_lookup(struct fh_space *space, uint64_t addr, struct fh_section *r
 	return true;
 }
 
+_Static_assert((int)FH_MAP_READ == (int)FH_DIRECT_READ && (int)FH_MAP_WRITE == (int)FH_DIRECT_WRITE,
+	       "what a mapping is for is what memory can be accessed directly for");
+
 /* What a mapping needs to know of the range at addr. */
 struct target {
 	struct fh_region *region;
@@ -52,9 +57,9 @@ struct target {
 	uint64_t most; /* bytes from addr on, less one */
 };
 
-/* False: it is not accessed directly for that. In a read section. */
-static bool target_find(struct fh_thread *t, struct fh_space *space, uint64_t addr,
-			unsigned direct, struct target *ret)
+/* False: it is not accessed directly for all of that. In a read section. */
+static inline bool target_find(struct fh_thread *t, struct fh_space *space, uint64_t addr,
+			       unsigned direct, struct target *ret)
 {
 	const struct fh_look *look = fh_lookaside_recent(t, space, addr, 1);
 
@@ -64,7 +69,7 @@ static bool target_find(struct fh_thread *t, struct fh_space *space, uint64_t ad
 		ret->region = look->region;
 		ret->ptr = (uint8_t *)(look->ram_bias + addr);
 		ret->most = look->span - (addr - look->first);
-		return (look->direct & direct) != 0;
+		return (look->direct & direct) == direct;
 	}
 	/* A leaf that was retired at this moment is not remembered. */
 	struct fh_view_hit hit;
@@ -73,7 +78,7 @@ static bool target_find(struct fh_thread *t, struct fh_space *space, uint64_t ad
 		return false;
 	const struct fh_range range = fh_view_hit_range(hit);
 
-	if (!(fh_direct(range.region, range.flags) & direct))
+	if ((fh_direct(range.region, range.flags) & direct) != direct)
 		return false;
 	ret->region = range.region;
 	ret->ptr = range.region->ram + range.offset + (addr - range.first);
@@ -81,32 +86,55 @@ static bool target_find(struct fh_thread *t, struct fh_space *space, uint64_t ad
 	return true;
 }
 
-struct fh_mapping *fh_space_map(struct fh_space *space, uint64_t addr, uint64_t *size, bool write,
-				FH_ANY holder, void **ret_ptr)
+/* It is memory, but not for such attributes: the way of an access finds out. */
+static inline bool target_is_denied(const struct target *target, struct fh_attrs attrs)
 {
-	const unsigned direct = write ? FH_DIRECT_WRITE : FH_DIRECT_READ;
-	struct fh_thread *t = fh_thread_self();
-	struct fh_pin *pin = NULL;
-	struct target target;
-
-	fh_chain_assert_may_access(t);
-	fh_rcu_read_begin(t);
-	if (FH_LIKELY(*size != 0 && target_find(t, space, addr, direct, &target))) {
-		FH_POINT("lookup.found");
-		pin = fh_pin_take(&target.region->object, fh_object_of(holder), "map");
-	}
-	fh_rcu_read_end(t);
-	if (FH_LIKELY(pin)) {
-		if (*size - 1 > target.most)
-			*size = target.most + 1;
-		*ret_ptr = target.ptr;
-	}
-	return (struct fh_mapping *)pin;
+	return attrs.memory_only && target->region->kind != FH_REGION_RAM;
 }
 
-struct fh_mapping *fh_mapping_unmap(struct fh_mapping *mapping)
+struct fh_mapping *fh_space_map(struct fh_space *space, uint64_t addr, uint64_t size,
+				unsigned flags, struct fh_attrs attrs, FH_ANY any,
+				struct fh_mapped *ret)
 {
-	if (FH_LIKELY(mapping))
-		fh_pin_drop((struct fh_pin *)mapping);
-	return NULL;
+	const unsigned direct = flags & (FH_MAP_READ | FH_MAP_WRITE);
+	struct fh_object *holder = fh_object_of(any);
+	struct fh_thread *t = fh_thread_self();
+	struct fh_mapping *mapping;
+	struct target target;
+
+	fh_assert(direct != 0);
+	fh_chain_assert_may_access(t);
+	if (FH_UNLIKELY(size == 0))
+		return fh_mapped_fail(ret, FH_EINVAL, FH_TX_DEVICE_ERROR);
+	fh_rcu_read_begin(t);
+	if (FH_LIKELY(target_find(t, space, addr, direct, &target) &&
+		      !target_is_denied(&target, attrs))) {
+		FH_POINT("lookup.found");
+		struct fh_pin *pin = fh_pin_take(&target.region->object, holder, "map");
+
+		fh_rcu_read_end(t);
+		if (FH_UNLIKELY(!pin))
+			return fh_mapped_fail(ret, FH_EDEAD, FH_TX_DEVICE_ERROR);
+		ret->ptr = target.ptr;
+		ret->size = size - 1 > target.most ? target.most + 1 : size;
+		ret->bounced = false;
+		ret->code = FH_OK;
+		ret->tx = FH_TX_OK;
+		return (struct fh_mapping *)pin;
+	}
+	mapping = fh_bounce_map(t, space, addr, size, flags, attrs, holder, ret);
+	fh_rcu_read_end(t);
+	return mapping;
+}
+
+enum fh_tx fh_mapping_unmap(struct fh_mapping *mapping, uint64_t written)
+{
+	struct fh_pin *pin = (struct fh_pin *)mapping;
+
+	if (FH_UNLIKELY(!pin))
+		return FH_TX_OK;
+	/* What hangs on it was put there by whoever mapped it: the caller, in effect. */
+	if (FH_UNLIKELY(fh_pin_tail(pin)))
+		return fh_bounce_unmap(pin, written);
+	return fh_pin_drop(pin) || written == 0 ? FH_TX_OK : FH_TX_DECODE_ERROR;
 }

@@ -6,6 +6,7 @@
 #include "memory/space.h"
 
 #include "base/rcu.h"
+#include "memory/room.h"
 
 /* --- Sections ------------------------------------------------------------------------------- */
 
@@ -89,15 +90,17 @@ static void space_detach(struct fh_object *object)
 	fh_list_remove(&space->all_link);
 	fh_listeners_leave(space);
 	space_link_root(space, NULL);
+	fh_room_close(space);
 }
 
 static void space_finalize(struct fh_object *object)
 {
-	const struct fh_space *space = fh_space_of(object);
+	struct fh_space *space = fh_space_of(object);
 
 	fh_assert(!space->root && !space->shows);
 	fh_assert(!fh_list_linked(&space->all_link));
 	fh_assert(fh_list_empty(&space->listeners));
+	fh_room_leave(space);
 }
 
 static const struct fh_core_ops space_core = {

@@ -17,6 +17,8 @@
 #include "freehold/space.h"
 #include "memory/topology.h"
 
+struct fh_room;
+
 struct fh_view_set {
 	uint64_t id; /* C: fh_ticket(), never re-used */
 
@@ -55,6 +57,7 @@ struct fh_space {
 	struct fh_view_set *showed;		/* P: of a space that switched: `set`, until then */
 	struct fh_list unresolved_link;		/* P: in topology->unresolved; then it is held */
 	struct fh_list switched_link;		/* P: in topology->switched; then it is held */
+	struct fh_room *room;			/* room lock: NULL: nobody asked for any (room.h) */
 };
 
 extern const struct fh_type fh_space_type;

@@ -21,6 +21,8 @@ void fh_topology_init(struct fh_machine *m)
 	topology->machine = m;
 	topology->graph_epoch = 1;
 	fh_lock_init(&topology->lock);
+	fh_lock_init(&m->room_lock);
+	fh_list_init(&m->room_due);
 	fh_list_init(&topology->spaces);
 	fh_list_init(&topology->sets);
 	fh_list_init(&topology->unresolved);

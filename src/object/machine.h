@@ -68,6 +68,8 @@ struct fh_machine {
 
 	struct fh_lock wait_lock;      /* memory (chain.h): a leaf */
 	struct fh_wait *waits;	       /* wait lock: threads of a chain that wait for a domain */
+	struct fh_lock room_lock;      /* memory (room.h): a leaf */
+	struct fh_list room_due;       /* room lock: waiters for room to be called */
 };
 
 static inline struct fh_object *fh_machine_object(struct fh_machine *m)

@@ -228,6 +228,14 @@ enum fh_code fh_object_check_name(const char *name, struct fh_error *err);
 /* --- Pins (pin.c) --------------------------------------------------------------------------- */
 
 /*
+ * What ends with a pin; the first field of what hangs on it. end() is called once, by whoever ends the
+ * pin, which is before the target is unpinned: under no lock of pin.c, maybe under the topology lock.
+ */
+struct fh_pin_tail {
+	void (*end)(struct fh_pin_tail *tail);
+};
+
+/*
  * A lasting pin: a slot in a chunk of the holder's. `aux` belongs to whoever made it. It lives as long
  * as the holder.
  */
@@ -236,7 +244,7 @@ struct fh_pin {
 	struct fh_holding *holding;	    /* C */
 	_Atomic(const char *) kind; /* who explains may look at it while the slot is used again */
 	uint64_t aux[4];
-	struct fh_revocation *revocation; /* holding->lock; NULL: not revocable */
+	_Atomic(struct fh_pin_tail *) tail; /* holding->lock for writing; NULL: none */
 };
 
 /* What it pins (borrowed), or NULL if it has ended. In a read section. */
@@ -246,12 +254,27 @@ static inline struct fh_object *fh_pin_target(struct fh_pin *pin)
 	return atomic_load_explicit(&pin->target, memory_order_acquire);
 }
 
+/* What hangs on it: NULL, nothing, or it has ended. */
+static inline struct fh_pin_tail *fh_pin_tail(const struct fh_pin *pin)
+{
+	/* Relaxed: only to be compared; what it is then is decided under the lock. */
+	return atomic_load_explicit(&pin->tail, memory_order_relaxed);
+}
+
 /*
  * As fh_object_pin(). NULL if the holder's list is closed. `aux` of the result is the caller's to set.
  */
 struct fh_pin *fh_pin_take(struct fh_object *target, struct fh_object *holder, const char *kind);
+/* The same with a tail, from the start. */
+struct fh_pin *fh_pin_take_tail(struct fh_object *target, struct fh_object *holder,
+				const char *kind, struct fh_pin_tail *tail);
 /* End a pin; true if it had not ended already. */
 bool fh_pin_drop(struct fh_pin *pin);
+/*
+ * End the pin that has this tail, and take it over: neither is its end() called nor the target
+ * unpinned, both of which are the caller's from here on. NULL: it has ended already.
+ */
+struct fh_object *fh_pin_steal(struct fh_pin *pin, struct fh_pin_tail *tail);
 /* Who holds it (borrowed). */
 struct fh_object *fh_pin_holder(const struct fh_pin *pin);
 /* End all pins in the object's name and refuse new ones; idempotent. */
@@ -264,8 +287,8 @@ void fh_holding_free(struct fh_object *object);
 /* Call @visit for each pin in the object's name. */
 void fh_holding_each(struct fh_object *object,
 		     void (*visit)(struct fh_object *target, const char *kind, void *arg), void *arg);
-/* Make the pin revocable, unless it has ended; see watch.c. */
-bool fh_pin_set_revocation(struct fh_pin *pin, struct fh_revocation *revocation);
+/* Give the pin, which has none, a tail, unless it has ended. */
+bool fh_pin_set_tail(struct fh_pin *pin, struct fh_pin_tail *tail);
 
 /* From hide on (L6) pins in the object's name are taken and ended under a lock. In hide. */
 void fh_holding_slow(struct fh_object *object);
@@ -290,8 +313,6 @@ struct fh_revocation;
 /* Have the pin revoked when @target is disposed of; false if that has begun. */
 bool fh_revocation_new(struct fh_pin *pin, struct fh_object *target,
 		       void (*revoke)(struct fh_pin *pin, void *state), void *state);
-/* The pin has ended. */
-void fh_revocation_end(struct fh_revocation *revocation);
 
 /* --- Death, in parts ------------------------------------------------------------------------ */
 

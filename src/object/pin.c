@@ -133,13 +133,16 @@ static void fill_slot(struct fh_pin *pin, struct fh_object *target, const char *
 }
 
 static struct fh_pin *take_slow(struct fh_holding *holding, struct fh_thread *t,
-				struct fh_object *target, const char *kind)
+				struct fh_object *target, const char *kind,
+				struct fh_pin_tail *tail)
 {
 	struct fh_pin *pin = NULL;
 
 	fh_lock_acquire_as(&holding->lock, t);
 	if (!holding->closed) {
 		pin = slot_locked(holding, t);
+		/* Relaxed, as all of it: the lock orders it. Before the slot is taken. */
+		atomic_store_explicit(&pin->tail, tail, memory_order_relaxed);
 		fill_slot(pin, target, kind);
 	}
 	fh_lock_release_as(&holding->lock, t);
@@ -160,19 +163,31 @@ struct fh_pin *fh_pin_take(struct fh_object *target, struct fh_object *holder, c
 	if (FH_LIKELY(pin))
 		fill_slot(pin, target, kind);
 	else
-		pin = take_slow(holding, t, target, kind);
+		pin = take_slow(holding, t, target, kind, NULL);
+	fh_rcu_read_end(t);
+	return pin;
+}
+
+struct fh_pin *fh_pin_take_tail(struct fh_object *target, struct fh_object *holder,
+				const char *kind, struct fh_pin_tail *tail)
+{
+	struct fh_thread *t = fh_thread_self();
+	struct fh_pin *pin;
+
+	fh_rcu_read_begin(t);
+	pin = take_slow(holding_of(holder), t, target, kind, tail);
 	fh_rcu_read_end(t);
 	return pin;
 }
 
 /* Holding's lock held. Returns what was pinned until now. */
-static struct fh_object *end_locked(struct fh_pin *pin, struct fh_revocation **ret_revocation)
+static struct fh_object *end_locked(struct fh_pin *pin, struct fh_pin_tail **ret_tail)
 {
 	struct fh_object *target = atomic_load_explicit(&pin->target, memory_order_acquire);
 
 	if (target) {
-		*ret_revocation = pin->revocation;
-		pin->revocation = NULL;
+		*ret_tail = atomic_load_explicit(&pin->tail, memory_order_relaxed);
+		atomic_store_explicit(&pin->tail, NULL, memory_order_relaxed);
 		atomic_store_explicit(&pin->target, NULL, memory_order_release);
 	}
 	return target;
@@ -181,14 +196,27 @@ static struct fh_object *end_locked(struct fh_pin *pin, struct fh_revocation **r
 static struct fh_object *drop_slow(struct fh_pin *pin, struct fh_thread *t)
 {
 	struct fh_holding *holding = pin->holding;
-	struct fh_revocation *revocation = NULL;
+	struct fh_pin_tail *tail = NULL;
 
 	fh_lock_acquire_as(&holding->lock, t);
-	struct fh_object *target = end_locked(pin, &revocation);
+	struct fh_object *target = end_locked(pin, &tail);
 
 	fh_lock_release_as(&holding->lock, t);
-	if (revocation)
-		fh_revocation_end(revocation);
+	if (tail)
+		tail->end(tail);
+	return target;
+}
+
+struct fh_object *fh_pin_steal(struct fh_pin *pin, struct fh_pin_tail *tail)
+{
+	struct fh_holding *holding = pin->holding;
+	struct fh_object *target = NULL;
+	struct fh_pin_tail *had;
+
+	fh_lock_acquire(&holding->lock);
+	if (atomic_load_explicit(&pin->tail, memory_order_relaxed) == tail)
+		target = end_locked(pin, &had);
+	fh_lock_release(&holding->lock);
 	return target;
 }
 
@@ -199,7 +227,7 @@ bool fh_pin_drop(struct fh_pin *pin)
 
 	fh_rcu_read_begin(t);
 	if (FH_LIKELY(!atomic_load_explicit(&pin->holding->slow, memory_order_relaxed) &&
-		      !pin->revocation)) {
+		      !atomic_load_explicit(&pin->tail, memory_order_relaxed))) {
 		target = atomic_load_explicit(&pin->target, memory_order_relaxed);
 		/* Release: pairs with the acquire in free_slot(). */
 		atomic_store_explicit(&pin->target, NULL, memory_order_release);
@@ -212,13 +240,13 @@ bool fh_pin_drop(struct fh_pin *pin)
 	return target;
 }
 
-bool fh_pin_set_revocation(struct fh_pin *pin, struct fh_revocation *revocation)
+bool fh_pin_set_tail(struct fh_pin *pin, struct fh_pin_tail *tail)
 {
 	fh_lock_acquire(&pin->holding->lock);
 	const bool set = atomic_load_explicit(&pin->target, memory_order_acquire);
 
 	if (set)
-		pin->revocation = revocation;
+		atomic_store_explicit(&pin->tail, tail, memory_order_relaxed);
 	fh_lock_release(&pin->holding->lock);
 	return set;
 }

@@ -31,6 +31,7 @@ struct fh_watch {
 };
 
 struct fh_revocation {
+	struct fh_pin_tail tail; /* its pin's */
 	struct fh_list node; /* in the target's concern->revocations, or lone */
 	struct fh_pin *pin;  /* NULL: has ended */
 	struct fh_machine *machine;
@@ -240,34 +241,10 @@ void fh_concern_notify_below(struct fh_object *top)
 
 /* --- Revocations ---------------------------------------------------------------------------- */
 
-bool fh_revocation_new(struct fh_pin *pin, struct fh_object *target,
-		       void (*revoke)(struct fh_pin *pin, void *state), void *state)
+/* The pin has ended. */
+static void revocation_end(struct fh_pin_tail *tail)
 {
-	struct fh_machine *m = target->machine;
-	struct fh_revocation *revocation = fh_new(struct fh_revocation);
-	bool taken = false;
-
-	revocation->pin = pin;
-	revocation->machine = m;
-	revocation->revoke = revoke;
-	revocation->state = state;
-	fh_list_init(&revocation->node);
-	fh_links_acquire(m);
-	struct fh_concern *concern =
-		fh_concern_open(m, target, 0, FH_OBJECT_HIDDEN | FH_OBJECT_REQUESTED);
-
-	if (concern && fh_pin_set_revocation(pin, revocation)) {
-		fh_list_add_last(&concern->revocations, &revocation->node);
-		taken = true;
-	}
-	fh_lock_release(&m->links_lock);
-	if (!taken)
-		fh_free(revocation);
-	return taken;
-}
-
-void fh_revocation_end(struct fh_revocation *revocation)
-{
+	struct fh_revocation *revocation = (struct fh_revocation *)tail;
 	struct fh_machine *m = revocation->machine;
 
 	fh_links_acquire(m);
@@ -278,6 +255,33 @@ void fh_revocation_end(struct fh_revocation *revocation)
 	fh_lock_release(&m->links_lock);
 	if (!calling)
 		fh_free(revocation);
+}
+
+bool fh_revocation_new(struct fh_pin *pin, struct fh_object *target,
+		       void (*revoke)(struct fh_pin *pin, void *state), void *state)
+{
+	struct fh_machine *m = target->machine;
+	struct fh_revocation *revocation = fh_new(struct fh_revocation);
+	bool taken = false;
+
+	revocation->tail.end = revocation_end;
+	revocation->pin = pin;
+	revocation->machine = m;
+	revocation->revoke = revoke;
+	revocation->state = state;
+	fh_list_init(&revocation->node);
+	fh_links_acquire(m);
+	struct fh_concern *concern =
+		fh_concern_open(m, target, 0, FH_OBJECT_HIDDEN | FH_OBJECT_REQUESTED);
+
+	if (concern && fh_pin_set_tail(pin, &revocation->tail)) {
+		fh_list_add_last(&concern->revocations, &revocation->node);
+		taken = true;
+	}
+	fh_lock_release(&m->links_lock);
+	if (!taken)
+		fh_free(revocation);
+	return taken;
 }
 
 /* The next one below @top, its holder pinned. */

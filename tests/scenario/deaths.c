@@ -312,7 +312,8 @@ static void remove_pins(struct owner *owner, enum moment moment)
 	(void)moment;
 	/* Ended by the core's detach, or here: either is the end (L4). */
 	owner->pin = fh_unpin(owner->pin);
-	owner->mapping = fh_mapping_unmap(owner->mapping);
+	fh_mapping_unmap(owner->mapping, 0);
+	owner->mapping = NULL;
 	owner->watch = fh_watch_remove(owner->watch);
 }
 
@@ -424,8 +425,7 @@ static struct fh_device *owner_plug(struct world *world, struct probe_hooks *par
 {
 	struct fh_device *device = fh_device_plug(world->m, &owner_type, "owner", NULL, NULL);
 	struct owner *owner = fh_device_state(device);
-	uint64_t size = 0x100;
-	void *ptr;
+	struct fh_mapped mapped;
 
 	assert_int_equal(fh_device_realize(probe_new(device, "part", part_hooks), NULL), FH_OK);
 	assert_int_equal(fh_object_set_link(device, "weak", world->friend, NULL), FH_OK);
@@ -435,8 +435,8 @@ static struct fh_device *owner_plug(struct world *world, struct probe_hooks *par
 	owner->elsewhere = fh_object_new_child(world->friend, "elsewhere", &plain_type, NULL);
 	fh_object_ref(owner->elsewhere);
 	owner->pin = fh_object_pin(world->friend, device, "test");
-	owner->mapping = fh_space_map(fh_machine_memory(world->m), 2 * BASE, &size, true, device,
-				      &ptr);
+	owner->mapping = fh_space_map(fh_machine_memory(world->m), 2 * BASE, 0x100, FH_MAP_WRITE,
+				      FH_ATTRS_NONE, device, &mapped);
 	owner->watch = fh_object_watch(world->friend, device, count_told, NULL);
 	assert_true(owner->pin && owner->mapping && owner->watch);
 	return device;

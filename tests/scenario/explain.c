@@ -127,16 +127,17 @@ static void pins_are_named_with_holder_and_kind(void **unused)
 	struct fh_region *ram = fh_region_new_ram(m, "ram", 0x10000, NULL);
 	struct fh_object *holder = fh_object_new_child(device, "queue", &plain_type, NULL);
 	struct fh_section section;
-	uint64_t size = 0x1000;
-	void *ptr;
+	struct fh_mapped mapped;
 
 	(void)unused;
 	fh_region_add(memory_root(m), ram, RAM, 0);
 	struct fh_mapping *by_device =
-		fh_space_map(fh_machine_memory(m), RAM, &size, true, device, &ptr);
+		fh_space_map(fh_machine_memory(m), RAM, 0x1000, FH_MAP_WRITE, FH_ATTRS_NONE, device,
+			     &mapped);
 	assert_non_null(fh_space_find(fh_machine_memory(m), RAM, 4, holder, &section));
 	struct fh_io *io = fh_io_begin(device, "read");
-	struct fh_mapping *by_io = fh_space_map(fh_machine_memory(m), RAM, &size, true, io, &ptr);
+	struct fh_mapping *by_io = fh_space_map(fh_machine_memory(m), RAM, 0x1000, FH_MAP_WRITE,
+						FH_ATTRS_NONE, io, &mapped);
 	struct fh_pin *pin = fh_object_pin(ram, device, "cache");
 
 	EXPLAINED(ram, "shown in 1 range of /memory", "pin: 'map' of /disk [probe, shown]",
@@ -157,9 +158,9 @@ static void pins_are_named_with_holder_and_kind(void **unused)
 	EXPLAINED(device, "/disk [probe, disposed]: 0 refs", "pin: 'read' of <io>");
 	assert_not_explained(device, "in flight");
 	/* The device's memory is there, so that what its dispose ended may be ended again. */
-	fh_mapping_unmap(by_device);
+	fh_mapping_unmap(by_device, 0);
 	fh_unpin(pin);
-	fh_mapping_unmap(by_io);
+	fh_mapping_unmap(by_io, 0);
 	fh_io_complete(io, NULL, NULL);
 	assert_not_explained(ram, "pin: '");
 	fh_object_unref(ram);

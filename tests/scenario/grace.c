@@ -159,13 +159,13 @@ static void find_and_read(struct reader *reader)
 
 static void map_and_read(struct reader *reader)
 {
-	uint64_t size = SIZE;
-	void *ptr;
-	struct fh_mapping *map = fh_space_map(memory, BASE, &size, true, holder, &ptr);
+	struct fh_mapped mapped;
+	struct fh_mapping *map = fh_space_map(memory, BASE, SIZE, FH_MAP_READ, FH_ATTRS_NONE,
+					      holder, &mapped);
 
 	CHECK(map);
-	memcpy(&reader->value, ptr, 8);
-	fh_mapping_unmap(map);
+	memcpy(&reader->value, mapped.ptr, 8);
+	fh_mapping_unmap(map, 0);
 }
 
 /* What was looked up is there until the outermost section ends. */

@@ -537,17 +537,17 @@ static void region_retired_after_the_lookup_can_still_be_pinned(void **unused)
 	struct fh_region *ram = fh_region_new_ram(m, "ram", 0x1000, NULL);
 	struct fh_section section;
 	struct fh_mapping *map;
-	uint64_t size = 0x1000;
-	unsigned char *ptr;
+	struct fh_mapped mapped;
 
 	(void)unused;
 	fh_region_add(memory_root(m), ram, 0, 0);
 	store32(m, 0, 9, FH_TX_OK);
 	fh_read_begin();
 	assert_true(fh_space_lookup(fh_machine_memory(m), 0, &section));
-	map = fh_space_map(fh_machine_memory(m), 0, &size, true, holder, (void **)&ptr);
+	map = fh_space_map(fh_machine_memory(m), 0, 0x1000, FH_MAP_WRITE, FH_ATTRS_NONE, holder,
+			   &mapped);
 	assert_non_null(map);
-	fh_mapping_unmap(map);
+	fh_mapping_unmap(map, 0);
 	fh_region_remove(ram);
 	/* Out of the map; the view that showed it is retired, its unpin queued. */
 	struct fh_pin *pin = fh_object_pin(section.region, holder, "late");

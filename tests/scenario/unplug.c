@@ -34,14 +34,13 @@ static void io_completes_long_after_the_unplug(void **unused)
 	struct probe_hooks hooks = { 0 };
 	struct fh_device *device = probe_plug(m, "disk", &hooks, BASE);
 	struct fh_io *io = fh_io_begin(device, "read");
-	uint64_t size = 0x1000;
-	unsigned char *ptr;
-	struct fh_mapping *map =
-		fh_space_map(fh_machine_memory(m), RAM + 0x100, &size, true, io, (void **)&ptr);
+	struct fh_mapped mapped;
+	struct fh_mapping *map = fh_space_map(fh_machine_memory(m), RAM + 0x100, 0x1000,
+					      FH_MAP_WRITE, FH_ATTRS_NONE, io, &mapped);
 
 	(void)unused;
 	assert_non_null(map);
-	assert_int_equal(size, 0x1000);
+	assert_int_equal(mapped.size, 0x1000);
 	fh_device_unplug(device);
 	ram = fh_object_unref(ram);
 	fh_machine_drain(m);
@@ -49,8 +48,8 @@ static void io_completes_long_after_the_unplug(void **unused)
 	assert_int_equal(hooks.disposed, 1);
 	assert_int_equal(hooks.finalized, 0);
 	load32(m, RAM, FH_TX_DECODE_ERROR);
-	memset(ptr, 0xa5, size);
-	fh_mapping_unmap(map);
+	memset(mapped.ptr, 0xa5, mapped.size);
+	fh_mapping_unmap(map, mapped.size);
 	fh_io_complete(io, NULL, NULL);
 	machine_check_alive(m, 0);
 	assert_int_equal(hooks.finalized, 1);
@@ -88,12 +87,12 @@ static void mapping_of_own_memory_dies_with_the_device(void **unused)
 	struct fh_machine *m = machine_begin();
 	struct probe_hooks hooks = { 0 };
 	struct fh_device *device = probe_plug(m, "a", &hooks, BASE);
-	uint64_t size = PROBE_SIZE;
-	void *ptr;
+	struct fh_mapped mapped;
 
 	(void)unused;
 	assert_int_equal(fh_region_add(memory_root(m), fh_device_region(device, "ram"), RAM, 0), FH_OK);
-	assert_non_null(fh_space_map(fh_machine_memory(m), RAM, &size, true, device, &ptr));
+	assert_non_null(fh_space_map(fh_machine_memory(m), RAM, PROBE_SIZE, FH_MAP_WRITE,
+				     FH_ATTRS_NONE, device, &mapped));
 	fh_device_unplug(device);
 	machine_check_alive(m, 0);
 	assert_int_equal(hooks.finalized, 1);
@@ -107,8 +106,7 @@ static void two_devices_that_map_each_other_leave_no_cycle(void **unused)
 		struct fh_machine *m = machine_begin();
 		struct probe_hooks hooks[2] = { 0 };
 		struct fh_device *device[2];
-		uint64_t size = PROBE_SIZE;
-		void *ptr;
+		struct fh_mapped mapped;
 
 		for (int i = 0; i < 2; i++) {
 			device[i] = probe_plug(m, i ? "b" : "a", &hooks[i], BASE * (uint64_t)(i + 1));
@@ -119,8 +117,9 @@ static void two_devices_that_map_each_other_leave_no_cycle(void **unused)
 		}
 		for (int i = 0; i < 2; i++)
 			assert_non_null(fh_space_map(fh_machine_memory(m),
-						     RAM + 0x10000 * (uint64_t)(1 - i), &size, true,
-						     device[i], &ptr));
+						     RAM + 0x10000 * (uint64_t)(1 - i),
+						     PROBE_SIZE, FH_MAP_WRITE, FH_ATTRS_NONE,
+						     device[i], &mapped));
 		fh_device_unplug(device[first]);
 		fh_machine_drain(m);
 		/* The other's mapping keeps its memory. */
@@ -135,7 +134,7 @@ static void two_devices_that_map_each_other_leave_no_cycle(void **unused)
 /* The core has ended the pins; the device's own unrealize and finalize end them once more. */
 static void unmap_again(struct probe *probe)
 {
-	fh_mapping_unmap(probe->data);
+	fh_mapping_unmap(probe->data, 0);
 }
 
 static void unmap_of_what_dispose_unmapped_is_harmless(void **unused)
@@ -144,12 +143,11 @@ static void unmap_of_what_dispose_unmapped_is_harmless(void **unused)
 	struct fh_region *ram = plug_ram(m);
 	struct probe_hooks hooks = { .dispose = unmap_again, .finalize = unmap_again };
 	struct fh_device *device = probe_plug(m, "a", &hooks, BASE);
-	uint64_t size = 0x1000;
-	void *ptr;
+	struct fh_mapped mapped;
 
 	(void)unused;
-	probe_of(device)->data =
-		fh_space_map(fh_machine_memory(m), RAM, &size, true, device, &ptr);
+	probe_of(device)->data = fh_space_map(fh_machine_memory(m), RAM, 0x1000, FH_MAP_WRITE,
+					      FH_ATTRS_NONE, device, &mapped);
 	assert_non_null(probe_of(device)->data);
 	fh_device_unplug(device);
 	fh_object_unref(ram);

@@ -119,7 +119,7 @@ static void transfer_end(struct transfer *transfer)
 {
 	/* Long after the device and what it maps may have gone. */
 	memset(transfer->ptr, 0xa5, transfer->size);
-	fh_mapping_unmap(transfer->mapping);
+	fh_mapping_unmap(transfer->mapping, transfer->size);
 	fh_io_complete(transfer->io, transfer_done, transfer->life);
 }
 
@@ -130,22 +130,23 @@ static void start_dma(struct probe *probe, struct life *life, unsigned where)
 	const uint64_t addr = where % (SLOTS + 1) < SLOTS ?
 				      addr_of(where % (SLOTS + 1)) + PROBE_SIZE :
 				      RAM;
-	struct transfer transfer = { .life = life, .size = DMA_BYTES };
-	void *ptr;
+	struct transfer transfer = { .life = life };
+	struct fh_mapped mapped;
 
 	transfer.io = fh_io_begin(probe->device, "dma");
 	/* In a callback the device is not detached (L6). */
 	CHECK(transfer.io);
-	transfer.mapping = fh_space_map(fh_machine_memory(world->m), addr, &transfer.size, true,
-					transfer.io, &ptr);
-	transfer.ptr = ptr;
+	transfer.mapping = fh_space_map(fh_machine_memory(world->m), addr, DMA_BYTES, FH_MAP_WRITE,
+					FH_ATTRS_NONE, transfer.io, &mapped);
+	transfer.ptr = mapped.ptr;
+	transfer.size = mapped.size;
 	if (!transfer.mapping) {
 		fh_io_complete(transfer.io, NULL, NULL);
 		return;
 	}
 	world->transfers++;
 	if (!ring_put(world, &transfer)) {
-		fh_mapping_unmap(transfer.mapping);
+		fh_mapping_unmap(transfer.mapping, 0);
 		fh_io_complete(transfer.io, NULL, NULL);
 	}
 }

@@ -253,15 +253,15 @@ static void count_told(struct fh_object *target, void *state)
 static enum fh_code take_pins(struct rig *rig, struct fh_error *err)
 {
 	struct fh_section section;
-	uint64_t size = 0x100;
-	void *ptr;
+	struct fh_mapped mapped;
 
 	(void)err;
 	for (int i = 0; i < 40; i++) /* more than one chunk of the holder's list */
 		CHECK(fh_object_pin(bench.bus, rig->device, "test"));
 	CHECK(fh_object_pin_revocable(bench.bus, rig->device, "peer", count_revoked, rig));
 	CHECK(fh_object_pin(rig->device, rig->device, "self"));
-	CHECK(fh_space_map(fh_machine_memory(bench.m), RAM, &size, true, rig->device, &ptr));
+	CHECK(fh_space_map(fh_machine_memory(bench.m), RAM, 0x100, FH_MAP_WRITE, FH_ATTRS_NONE,
+			   rig->device, &mapped));
 	CHECK(fh_space_find(fh_machine_memory(bench.m), RAM, 4, rig->device, &section));
 	CHECK(fh_object_watch(bench.bus, rig->device, count_told, NULL));
 	CHECK(fh_object_set_link(rig->device, "friend", bench.bus, NULL) == FH_OK);

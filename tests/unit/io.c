@@ -50,14 +50,14 @@ static void done_call(void *state)
 static uint32_t *map_ram(struct fh_machine *m, struct fh_io *io, struct fh_region **ret_ram)
 {
 	struct fh_region *ram = fh_region_new_ram(m, "ram", 4096, NULL);
-	uint64_t size = 4096;
-	void *ptr = NULL;
+	struct fh_mapped mapped;
 
 	assert_int_equal(fh_region_add(fh_space_root(fh_machine_memory(m)), ram, 0, 0), FH_OK);
-	assert_non_null(fh_space_map(fh_machine_memory(m), 0, &size, true, io, &ptr));
-	assert_int_equal(size, 4096);
+	assert_non_null(fh_space_map(fh_machine_memory(m), 0, 4096, FH_MAP_WRITE, FH_ATTRS_NONE,
+				     io, &mapped));
+	assert_int_equal(mapped.size, 4096);
 	*ret_ram = ram;
-	return ptr;
+	return mapped.ptr;
 }
 
 static void completion_is_a_callback_of_the_device_and_ends_the_pins(void **state)

@@ -109,17 +109,31 @@ static void lookup_sees_offsets_and_both_ends_of_the_space(void **state)
 
 /* What a map of `size` bytes gives: at least one, at `ptr`, or nothing if that is NULL. */
 static void check_map(struct fh_machine *m, struct fh_object *holder, uint64_t addr, uint64_t size,
-		      bool write, void *ptr, uint64_t got)
+		      unsigned flags, void *ptr, uint64_t got)
 {
-	const uint64_t wanted = size;
-	void *mapped = &size;
-	struct fh_mapping *mapping =
-		fh_space_map(fh_machine_memory(m), addr, &size, write, holder, &mapped);
+	struct fh_mapped mapped;
+	struct fh_mapping *mapping = fh_space_map(fh_machine_memory(m), addr, size,
+						  flags | FH_MAP_DIRECT_ONLY, none, holder, &mapped);
 
 	assert_int_equal(mapping != NULL, ptr != NULL);
-	assert_ptr_equal(mapped, ptr ? ptr : &size);
-	assert_int_equal(size, ptr ? got : wanted);
-	assert_null(fh_mapping_unmap(mapping));
+	assert_ptr_equal(mapped.ptr, ptr);
+	assert_int_equal(mapped.size, got);
+	assert_false(mapped.bounced);
+	assert_int_equal(mapped.code == FH_OK, ptr != NULL);
+	assert_int_equal(mapped.tx == FH_TX_OK, ptr != NULL);
+	assert_int_equal(fh_mapping_unmap(mapping, 0), FH_TX_OK);
+}
+
+static void check_no_map(struct fh_machine *m, struct fh_object *holder, uint64_t addr,
+			 uint64_t size, unsigned flags, enum fh_code code, enum fh_tx tx)
+{
+	struct fh_mapped mapped;
+
+	assert_null(fh_space_map(fh_machine_memory(m), addr, size, flags, none, holder, &mapped));
+	assert_null(mapped.ptr);
+	assert_int_equal(mapped.size, 0);
+	assert_int_equal(mapped.code, code);
+	assert_int_equal(mapped.tx, tx);
 }
 
 static enum fh_tx read_nothing(void *state, uint64_t offset, uint64_t *ret_value, unsigned size,
@@ -136,6 +150,7 @@ static enum fh_tx read_nothing(void *state, uint64_t offset, uint64_t *ret_value
 static void map_gives_what_is_memory_and_no_more(void **state)
 {
 	static const struct fh_region_ops ops = { .read = read_nothing };
+	const unsigned r = FH_MAP_READ, w = FH_MAP_WRITE;
 	struct fh_machine *m = machine_begin();
 	struct fh_object *holder = holder_new(m);
 	struct fh_region *ram = show(m, fh_region_new_ram(m, NULL, 0x1000, NULL), BASE);
@@ -149,28 +164,63 @@ static void map_gives_what_is_memory_and_no_more(void **state)
 
 	(void)state;
 	for (unsigned again = 0; again < 2; again++) { /* found by a walk, and remembered */
-		check_map(m, holder, BASE, 0x1000, true, byte, 0x1000);
-		check_map(m, holder, BASE + 0x123, 1, true, byte + 0x123, 1);
-		check_map(m, holder, BASE + 0xfff, UINT64_MAX, true, byte + 0xfff, 1);
-		check_map(m, holder, BASE, 0x2000, false, byte, 0x1000);
-		check_map(m, holder, BASE, 0, false, NULL, 0);
-		check_map(m, holder, BASE + 0x1000, 4, true, NULL, 0);
-		check_map(m, holder, BASE + 0x1000, 4, false, fh_region_ram(rom), 4);
-		check_map(m, holder, BASE + 0x2000, 4, false, NULL, 0);
-		check_map(m, holder, BASE + 0x3000, 4, true, NULL, 0);
-		check_map(m, holder, BASE + 0x3000, 4, false, fh_region_ram(flash), 4);
-		check_map(m, holder, BASE + 0x4000, 4, false, NULL, 0);
-		check_map(m, holder, BASE - 1, 4, false, NULL, 0);
+		check_map(m, holder, BASE, 0x1000, w, byte, 0x1000);
+		check_map(m, holder, BASE, 0x1000, r | w, byte, 0x1000);
+		check_map(m, holder, BASE + 0x123, 1, w, byte + 0x123, 1);
+		check_map(m, holder, BASE + 0xfff, UINT64_MAX, w, byte + 0xfff, 1);
+		check_map(m, holder, BASE, 0x2000, r, byte, 0x1000);
+		check_map(m, holder, BASE, 0, r, NULL, 0);
+		check_map(m, holder, BASE + 0x1000, 4, w, NULL, 0);
+		check_map(m, holder, BASE + 0x1000, 4, r | w, NULL, 0);
+		check_map(m, holder, BASE + 0x1000, 4, r, fh_region_ram(rom), 4);
+		check_map(m, holder, BASE + 0x2000, 4, r, NULL, 0);
+		check_map(m, holder, BASE + 0x3000, 4, w, NULL, 0);
+		check_map(m, holder, BASE + 0x3000, 4, r, fh_region_ram(flash), 4);
+		check_map(m, holder, BASE + 0x4000, 4, r, NULL, 0);
+		check_map(m, holder, BASE - 1, 4, r, NULL, 0);
 	}
 	fh_region_set_readonly(ram, true);
-	check_map(m, holder, BASE, 4, true, NULL, 0);
-	check_map(m, holder, BASE, 4, false, byte, 4);
+	check_map(m, holder, BASE, 4, w, NULL, 0);
+	check_map(m, holder, BASE, 4, r, byte, 4);
 	fh_region_set_rom_mode(flash, false);
-	check_map(m, holder, BASE + 0x3000, 4, false, NULL, 0);
+	check_map(m, holder, BASE + 0x3000, 4, r, NULL, 0);
 	drop(ram);
 	drop(rom);
 	drop(regs);
 	drop(flash);
+	fh_object_unref(holder);
+	machine_end(m);
+}
+
+static void map_that_fails_says_why(void **state)
+{
+	static const struct fh_region_ops ops = { .read = read_nothing };
+	struct fh_machine *m = machine_begin();
+	struct fh_object *holder = holder_new(m);
+	struct fh_region *regs = show(m, fh_region_new_mmio(m, NULL, 0x1000, &ops, NULL), BASE);
+	struct fh_region *other =
+		show(m, fh_region_new_reservation(m, NULL, 0x1000), BASE + 0x1000);
+	const struct fh_attrs memory_only = { .memory_only = true };
+	struct fh_mapped mapped;
+
+	(void)state;
+	check_no_map(m, holder, BASE, 0, FH_MAP_READ, FH_EINVAL, FH_TX_DEVICE_ERROR);
+	check_no_map(m, holder, BASE - 1, 4, FH_MAP_READ, FH_ENOENT, FH_TX_DECODE_ERROR);
+	check_no_map(m, holder, BASE + 0x1000, 4, FH_MAP_WRITE, FH_ENOENT, FH_TX_DECODE_ERROR);
+	check_no_map(m, holder, BASE, 4, FH_MAP_READ | FH_MAP_DIRECT_ONLY, FH_ENOTSUP,
+		     FH_TX_DEVICE_ERROR);
+	assert_null(fh_space_map(fh_machine_memory(m), BASE, 4, FH_MAP_WRITE, memory_only, holder,
+				 &mapped));
+	assert_int_equal(mapped.code, FH_EPERM);
+	assert_int_equal(mapped.tx, FH_TX_DENIED);
+	fh_space_set_bounce_limit(fh_machine_memory(m), 0);
+	check_no_map(m, holder, BASE, 4, FH_MAP_READ, FH_ENOTSUP, FH_TX_DEVICE_ERROR);
+	fh_space_set_bounce_limit(fh_machine_memory(m), UINT64_MAX);
+	fh_object_dispose(holder);
+	fh_machine_drain(m);
+	check_no_map(m, holder, BASE, 4, FH_MAP_READ, FH_EDEAD, FH_TX_DEVICE_ERROR);
+	drop(regs);
+	drop(other);
 	fh_object_unref(holder);
 	machine_end(m);
 }
@@ -180,17 +230,16 @@ static void mapping_keeps_memory_that_left_the_map(void **state)
 	struct fh_machine *m = machine_begin();
 	struct fh_object *holder = holder_new(m);
 	struct fh_region *ram = show(m, fh_region_new_ram(m, NULL, 0x1000, NULL), BASE);
-	uint64_t size = 0x1000;
-	void *ptr;
-	struct fh_mapping *mapping =
-		fh_space_map(fh_machine_memory(m), BASE, &size, true, holder, &ptr);
+	struct fh_mapped mapped;
+	struct fh_mapping *mapping = fh_space_map(fh_machine_memory(m), BASE, 0x1000, FH_MAP_WRITE,
+						  none, holder, &mapped);
 
 	(void)state;
 	assert_non_null(mapping);
 	drop(ram);
 	machine_check_alive(m, 2);
-	memset(ptr, 1, size);
-	fh_mapping_unmap(mapping);
+	memset(mapped.ptr, 1, mapped.size);
+	assert_int_equal(fh_mapping_unmap(mapping, mapped.size), FH_TX_OK);
 	machine_check_alive(m, 1);
 	fh_object_unref(holder);
 	machine_end(m);
@@ -201,10 +250,9 @@ static void mapping_ends_with_its_holder(void **state)
 	struct fh_machine *m = machine_begin();
 	struct fh_object *holder = holder_new(m);
 	struct fh_region *ram = show(m, fh_region_new_ram(m, NULL, 0x1000, NULL), BASE);
-	uint64_t size = 0x1000;
-	void *ptr;
-	struct fh_mapping *mapping =
-		fh_space_map(fh_machine_memory(m), BASE, &size, true, holder, &ptr);
+	struct fh_mapped mapped;
+	struct fh_mapping *mapping = fh_space_map(fh_machine_memory(m), BASE, 0x1000, FH_MAP_WRITE,
+						  none, holder, &mapped);
 
 	(void)state;
 	assert_non_null(mapping);
@@ -213,10 +261,10 @@ static void mapping_ends_with_its_holder(void **state)
 	drop(ram);
 	machine_check_alive(m, 1);
 	/* Nothing in its name any more; the end of what has ended is harmless. */
-	assert_null(fh_mapping_unmap(mapping));
-	size = 4;
+	assert_int_equal(fh_mapping_unmap(mapping, 0), FH_TX_OK);
+	assert_int_equal(fh_mapping_unmap(mapping, 1), FH_TX_DECODE_ERROR);
 	ram = show(m, fh_region_new_ram(m, NULL, 0x1000, NULL), BASE);
-	assert_null(fh_space_map(fh_machine_memory(m), BASE, &size, true, holder, &ptr));
+	check_no_map(m, holder, BASE, 4, FH_MAP_WRITE, FH_EDEAD, FH_TX_DEVICE_ERROR);
 	drop(ram);
 	fh_object_unref(holder);
 	machine_end(m);
@@ -225,8 +273,9 @@ static void mapping_ends_with_its_holder(void **state)
 static void unmap_of_nothing_is_nothing(void **state)
 {
 	(void)state;
-	assert_null(fh_mapping_unmap(NULL));
+	assert_int_equal(fh_mapping_unmap(NULL, 1), FH_TX_OK);
 	assert_null(fh_pinned_unpin(NULL));
+	assert_null(fh_waiter_cancel(NULL));
 }
 
 struct mapper {
@@ -234,16 +283,15 @@ struct mapper {
 	struct fh_machine *m;
 	struct fh_object *holder;
 	struct fh_mapping *mapping;
-	uint8_t *ptr;
+	struct fh_mapped mapped;
 };
 
 static void map_at_base(void *arg)
 {
 	struct mapper *mapper = arg;
-	uint64_t size = 0x1000;
 
-	mapper->mapping = fh_space_map(fh_machine_memory(mapper->m), BASE, &size, true,
-				       mapper->holder, (void **)&mapper->ptr);
+	mapper->mapping = fh_space_map(fh_machine_memory(mapper->m), BASE, 0x1000, FH_MAP_WRITE,
+				       none, mapper->holder, &mapper->mapped);
 }
 
 /* Looked up, retired by another thread, then pinned: all in one read section. */
@@ -262,8 +310,8 @@ static void region_retired_between_lookup_and_pin_is_kept(void **state)
 	worker_join(&mapper.worker);
 	assert_non_null(mapper.mapping);
 	machine_check_alive(m, 2);
-	mapper.ptr[0xfff] = 1;
-	fh_mapping_unmap(mapper.mapping);
+	((uint8_t *)mapper.mapped.ptr)[0xfff] = 1;
+	fh_mapping_unmap(mapper.mapping, 0x1000);
 	machine_check_alive(m, 1);
 	fh_object_unref(mapper.holder);
 	machine_end(m);
@@ -474,6 +522,7 @@ int main(void)
 		TEST(lookup_tells_ranges_and_holes),
 		TEST(lookup_sees_offsets_and_both_ends_of_the_space),
 		TEST(map_gives_what_is_memory_and_no_more),
+		TEST(map_that_fails_says_why),
 		TEST(mapping_keeps_memory_that_left_the_map),
 		TEST(mapping_ends_with_its_holder),
 		TEST(unmap_of_nothing_is_nothing),
