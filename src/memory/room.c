@@ -92,22 +92,18 @@ static struct fh_waiter *find_aside(const struct fh_room *room, const struct fh_
 	return NULL;
 }
 
-/* Of *size bytes, those that are to be had. R2. Room lock held. */
-static bool room_find(struct fh_room *room, const struct fh_object *holder, uint64_t *size)
+/* Take size bytes, if they are to be had: R2. Room lock held. */
+static bool room_find(struct fh_room *room, const struct fh_object *holder, uint64_t size)
 {
 	struct fh_waiter *waiter = find_aside(room, holder);
-	const uint64_t aside = waiter ? waiter->aside : 0;
+	const uint64_t aside = !waiter ? 0 : waiter->aside < size ? waiter->aside : size;
 	const uint64_t left = room->used < room->limit ? room->limit - room->used : 0;
-	uint64_t more = *size > aside ? *size - aside : 0;
+	const uint64_t more = size - aside;
 
-	if (more > left || (more > 0 && !fh_list_empty(&room->waiters))) {
-		if (aside == 0)
-			return false;
-		*size = aside;
-		more = 0;
-	}
+	if (more > left || (more > 0 && !fh_list_empty(&room->waiters)))
+		return false;
 	if (waiter)
-		waiter->aside -= *size - more;
+		waiter->aside -= aside;
 	room->used += more;
 	return true;
 }
@@ -120,13 +116,13 @@ enum fh_code fh_room_take(struct fh_space *space, struct fh_object *holder, uint
 
 	fh_lock_acquire(&m->room_lock);
 	struct fh_room *room = room_of(space);
-	uint64_t least = *size < room->limit ? *size : room->limit;
+	const uint64_t least = *size < room->limit ? *size : room->limit;
 
 	if (room->closed) {
 		code = FH_EDEAD;
 	} else if (room->limit == 0) {
 		code = FH_ENOTSUP;
-	} else if (!room_find(room, holder, &least)) {
+	} else if (!room_find(room, holder, least)) {
 		code = FH_EAGAIN;
 	} else {
 		room->users++;
