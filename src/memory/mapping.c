@@ -12,6 +12,7 @@
 #include "memory/chain.h"
 #include "memory/lookaside.h"
 #include "memory/space.h"
+#include "object/pin.h"
 
 /* The first address of the hole that addr, which no range shows, is in. */
 static uint64_t hole_first(const struct fh_view_node *node, uint64_t addr)
@@ -50,6 +51,8 @@ bool fh_space_lookup(struct fh_space *space, uint64_t addr, struct fh_section *r
 _Static_assert((int)FH_MAP_READ == (int)FH_DIRECT_READ && (int)FH_MAP_WRITE == (int)FH_DIRECT_WRITE,
 	       "what a mapping is for is what memory can be accessed directly for");
 
+#define FH_ASIDE __attribute__((noinline))
+
 /* What a mapping needs to know of the range at addr. */
 struct target {
 	struct fh_region *region;
@@ -58,13 +61,11 @@ struct target {
 };
 
 /* False: it is not accessed directly for all of that. In a read section. */
-static inline bool target_find(struct fh_thread *t, struct fh_space *space, uint64_t addr,
-			       unsigned direct, struct target *ret)
+static bool target_find(struct fh_thread *t, struct fh_space *space, uint64_t addr, unsigned direct,
+			struct target *ret)
 {
-	const struct fh_look *look = fh_lookaside_recent(t, space, addr, 1);
+	const struct fh_look *look = fh_lookaside_find(t, space, addr, 1);
 
-	if (!look)
-		look = fh_lookaside_find(t, space, addr, 1);
 	if (FH_LIKELY(look)) {
 		ret->region = look->region;
 		ret->ptr = (uint8_t *)(look->ram_bias + addr);
@@ -86,55 +87,108 @@ static inline bool target_find(struct fh_thread *t, struct fh_space *space, uint
 	return true;
 }
 
-/* It is memory, but not for such attributes: the way of an access finds out. */
-static inline bool target_is_denied(const struct target *target, struct fh_attrs attrs)
+static inline void mapped_set(struct fh_mapped *ret, void *ptr, uint64_t size, uint64_t most)
 {
-	return attrs.memory_only && target->region->kind != FH_REGION_RAM;
+	ret->ptr = ptr;
+	ret->size = size - 1 > most ? most + 1 : size;
+	ret->bounced = false;
+	ret->code = FH_OK;
+	ret->tx = FH_TX_OK;
 }
 
+/* In a read section, which this ends. */
+static FH_ASIDE struct fh_mapping *map_other(struct fh_space *space, uint64_t addr, uint64_t size,
+					     unsigned flags, struct fh_attrs attrs,
+					     struct fh_object *holder, struct fh_mapped *ret)
+{
+	struct fh_thread *t = fh_thread_self();
+	struct fh_mapping *mapping;
+	struct target target;
+
+	/* Memory that is not RAM may be refused to such attributes: the long way finds out. */
+	if (!target_find(t, space, addr, flags & (FH_MAP_READ | FH_MAP_WRITE), &target) ||
+	    (attrs.memory_only && target.region->kind != FH_REGION_RAM)) {
+		mapping = fh_bounce_map(t, space, addr, size, flags, attrs, holder, ret);
+	} else {
+		FH_POINT("lookup.found");
+		mapping = (struct fh_mapping *)fh_pin_take(&target.region->object, holder, "map");
+		mapped_set(ret, target.ptr, size, target.most);
+		if (!mapping)
+			fh_mapped_fail(ret, FH_EDEAD, FH_TX_DEVICE_ERROR);
+	}
+	fh_rcu_read_end(t);
+	return mapping;
+}
+
+/* The thread has never been in a read section; or there is nothing to map. */
+static FH_COLD struct fh_mapping *map_first(struct fh_space *space, uint64_t addr, uint64_t size,
+					    unsigned flags, struct fh_attrs attrs,
+					    struct fh_object *holder, struct fh_mapped *ret)
+{
+	if (size == 0)
+		return fh_mapped_fail(ret, FH_EINVAL, FH_TX_DEVICE_ERROR);
+	fh_chain_assert_may_access(fh_thread_self());
+	fh_rcu_read_begin(fh_thread_self());
+	return map_other(space, addr, size, flags, attrs, holder, ret);
+}
+
+/*
+ * The short way calls nothing, so that it saves no registers: what it cannot do itself it hands to
+ * another function as its last act.
+ */
 struct fh_mapping *fh_space_map(struct fh_space *space, uint64_t addr, uint64_t size,
 				unsigned flags, struct fh_attrs attrs, FH_ANY any,
 				struct fh_mapped *ret)
 {
 	const unsigned direct = flags & (FH_MAP_READ | FH_MAP_WRITE);
+	struct fh_thread *t = fh_rcu_thread_ready();
 	struct fh_object *holder = fh_object_of(any);
-	struct fh_thread *t = fh_thread_self();
-	struct fh_mapping *mapping;
-	struct target target;
 
 	fh_assert(direct != 0);
+	if (FH_UNLIKELY(!t || size == 0))
+		return map_first(space, addr, size, flags, attrs, holder, ret);
 	fh_chain_assert_may_access(t);
-	if (FH_UNLIKELY(size == 0))
-		return fh_mapped_fail(ret, FH_EINVAL, FH_TX_DEVICE_ERROR);
 	fh_rcu_read_begin(t);
-	if (FH_LIKELY(target_find(t, space, addr, direct, &target) &&
-		      !target_is_denied(&target, attrs))) {
-		FH_POINT("lookup.found");
-		struct fh_pin *pin = fh_pin_take(&target.region->object, holder, "map");
+	const struct fh_look *look = fh_lookaside_recent(t, space, addr, 1);
 
-		fh_rcu_read_end(t);
-		if (FH_UNLIKELY(!pin))
-			return fh_mapped_fail(ret, FH_EDEAD, FH_TX_DEVICE_ERROR);
-		ret->ptr = target.ptr;
-		ret->size = size - 1 > target.most ? target.most + 1 : size;
-		ret->bounced = false;
-		ret->code = FH_OK;
-		ret->tx = FH_TX_OK;
-		return (struct fh_mapping *)pin;
+	if (FH_LIKELY(look && (look->direct & direct) == direct && !attrs.memory_only)) {
+		FH_POINT("lookup.found");
+		struct fh_pin *pin = fh_pin_try(t, &look->region->object, holder, "map");
+
+		if (FH_LIKELY(pin)) {
+			mapped_set(ret, (void *)(look->ram_bias + addr), size,
+				   look->span - (addr - look->first));
+			fh_rcu_read_end(t);
+			return (struct fh_mapping *)pin;
+		}
 	}
-	mapping = fh_bounce_map(t, space, addr, size, flags, attrs, holder, ret);
-	fh_rcu_read_end(t);
-	return mapping;
+	return map_other(space, addr, size, flags, attrs, holder, ret);
+}
+
+/* --- Unmap ---------------------------------------------------------------------------------- */
+
+static FH_ASIDE enum fh_tx unmap_other(struct fh_pin *pin, uint64_t written)
+{
+	if (fh_pin_tail(pin))
+		return fh_bounce_unmap(pin, written);
+	return fh_pin_drop(pin) || written == 0 ? FH_TX_OK : FH_TX_DECODE_ERROR;
 }
 
 enum fh_tx fh_mapping_unmap(struct fh_mapping *mapping, uint64_t written)
 {
 	struct fh_pin *pin = (struct fh_pin *)mapping;
+	struct fh_thread *t = fh_rcu_thread_ready();
+	struct fh_object *target;
 
 	if (FH_UNLIKELY(!pin))
 		return FH_TX_OK;
-	/* What hangs on it was put there by whoever mapped it: the caller, in effect. */
-	if (FH_UNLIKELY(fh_pin_tail(pin)))
-		return fh_bounce_unmap(pin, written);
-	return fh_pin_drop(pin) || written == 0 ? FH_TX_OK : FH_TX_DECODE_ERROR;
+	if (FH_UNLIKELY(!t))
+		return unmap_other(pin, written);
+	fh_rcu_read_begin(t);
+	target = fh_pin_try_end(pin);
+	fh_rcu_read_end(t);
+	if (FH_UNLIKELY(!target))
+		return unmap_other(pin, written);
+	fh_object_unhold(target);
+	return FH_TX_OK;
 }

@@ -17,7 +17,8 @@ struct fh_waiter {
 	void *state;
 	struct fh_list link;	 /* in room->waiters or, when it is due, in machine->room_due */
 	bool running;		 /* it is the poller's, or not registered yet */
-	bool ended;		 /* its pin has */
+	bool ended;		 /* its pin has, and waiter_end() knows */
+	bool stolen;		 /* the poller's: its pin was */
 	uint64_t aside;		 /* of a due one: what is set aside for it, and part of `used` */
 };
 
@@ -322,6 +323,7 @@ static bool waiter_unpin(struct fh_waiter *waiter)
 
 	if (space)
 		fh_object_unhold(space);
+	waiter->stolen = space;
 	return space;
 }
 
@@ -332,6 +334,24 @@ static void waiter_call(void *arg)
 
 	if (waiter_unpin(waiter))
 		waiter->call(waiter->state);
+}
+
+/* The poller is done with it. */
+static void waiter_done(struct fh_waiter *waiter)
+{
+	struct fh_machine *m = waiter->holder->machine;
+
+	fh_lock_acquire(&m->room_lock);
+	const bool mine = waiter->stolen || waiter->ended;
+
+	/* Whoever ended the pin has not come to waiter_end() yet, which takes it from here. */
+	if (!mine) {
+		fh_list_remove(&waiter->link);
+		waiter->running = false;
+	}
+	fh_lock_release(&m->room_lock);
+	if (mine)
+		waiter_free(waiter);
 }
 
 bool fh_rooms_run(struct fh_machine *m)
@@ -345,7 +365,7 @@ bool fh_rooms_run(struct fh_machine *m)
 		FH_POINT("room.due");
 		if (!m->ops->call(holder, waiter_call, waiter))
 			waiter_unpin(waiter);
-		waiter_free(waiter);
+		waiter_done(waiter);
 		fh_object_unhold(holder);
 		any = true;
 	}

@@ -20,25 +20,7 @@
 #include "base/rcu.h"
 #include "object/concern.h"
 #include "object/machine.h"
-
-#define FH_CHUNK_PINS 15
-
-struct fh_pin_chunk {
-	struct fh_pin_chunk *next; /* lock for writing; chunks are only ever put in front */
-	struct fh_thread *thread;  /* C: R3 */
-	unsigned hint;		   /* the thread's: where a free slot may be */
-	unsigned kept;		   /* lock: slots that were in use at fh_holding_mark() */
-	struct fh_pin pins[FH_CHUNK_PINS];
-};
-
-struct fh_holding {
-	uint64_t id;		  /* C: R4 */
-	struct fh_object *holder; /* C */
-	_Atomic bool slow;	  /* set by hide */
-	struct fh_lock lock;
-	bool closed;			       /* lock: detached, no more pins */
-	_Atomic(struct fh_pin_chunk *) chunks; /* lock for writing */
-};
+#include "object/pin.h"
 
 /*
  * Dispose sets HIDDEN and DETACHED and then looks for a holding to slow or close; this publishes the
@@ -84,19 +66,6 @@ static struct fh_holding *holding_of(struct fh_object *holder)
 
 /* --- Slots ---------------------------------------------------------------------------------- */
 
-static struct fh_pin *free_slot(struct fh_pin_chunk *chunk)
-{
-	for (unsigned n = 0; n < FH_CHUNK_PINS; n++) {
-		struct fh_pin *pin = &chunk->pins[chunk->hint];
-
-		/* Acquire: pairs with the release of whoever ended the pin. */
-		if (FH_LIKELY(!atomic_load_explicit(&pin->target, memory_order_acquire)))
-			return pin;
-		chunk->hint = (chunk->hint + 1) % FH_CHUNK_PINS;
-	}
-	return NULL;
-}
-
 /* A free slot of a chunk of the thread's, which the thread remembers. Holding's lock held. */
 static struct fh_pin *slot_locked(struct fh_holding *holding, struct fh_thread *t)
 {
@@ -106,7 +75,7 @@ static struct fh_pin *slot_locked(struct fh_holding *holding, struct fh_thread *
 	struct fh_pin *pin = NULL;
 
 	for (; chunk; chunk = chunk->next)
-		if (chunk->thread == t && (pin = free_slot(chunk)))
+		if (chunk->thread == t && (pin = fh_pin_free_slot(chunk)))
 			break;
 	if (!chunk) {
 		chunk = fh_new(struct fh_pin_chunk);
@@ -123,15 +92,6 @@ static struct fh_pin *slot_locked(struct fh_holding *holding, struct fh_thread *
 	return pin;
 }
 
-static void fill_slot(struct fh_pin *pin, struct fh_object *target, const char *kind)
-{
-	fh_object_hold(target);
-	/* Relaxed: constant text, for who explains. */
-	atomic_store_explicit(&pin->kind, kind, memory_order_relaxed);
-	/* Release: pairs with the acquires of whoever looks at the slot from another thread. */
-	atomic_store_explicit(&pin->target, target, memory_order_release);
-}
-
 static struct fh_pin *take_slow(struct fh_holding *holding, struct fh_thread *t,
 				struct fh_object *target, const char *kind,
 				struct fh_pin_tail *tail)
@@ -143,7 +103,7 @@ static struct fh_pin *take_slow(struct fh_holding *holding, struct fh_thread *t,
 		pin = slot_locked(holding, t);
 		/* Relaxed, as all of it: the lock orders it. Before the slot is taken. */
 		atomic_store_explicit(&pin->tail, tail, memory_order_relaxed);
-		fill_slot(pin, target, kind);
+		fh_pin_fill(pin, target, kind);
 	}
 	fh_lock_release_as(&holding->lock, t);
 	return pin;
@@ -152,18 +112,12 @@ static struct fh_pin *take_slow(struct fh_holding *holding, struct fh_thread *t,
 struct fh_pin *fh_pin_take(struct fh_object *target, struct fh_object *holder, const char *kind)
 {
 	struct fh_thread *t = fh_thread_self();
-	struct fh_pin *pin = NULL;
+	struct fh_pin *pin;
 
 	fh_rcu_read_begin(t);
-	struct fh_holding *holding = holding_of(holder);
-
-	if (FH_LIKELY(t->pins_id == holding->id &&
-		      !atomic_load_explicit(&holding->slow, memory_order_relaxed)))
-		pin = free_slot(t->pins);
-	if (FH_LIKELY(pin))
-		fill_slot(pin, target, kind);
-	else
-		pin = take_slow(holding, t, target, kind, NULL);
+	pin = fh_pin_try(t, target, holder, kind);
+	if (FH_UNLIKELY(!pin))
+		pin = take_slow(holding_of(holder), t, target, kind, NULL);
 	fh_rcu_read_end(t);
 	return pin;
 }
@@ -226,14 +180,9 @@ bool fh_pin_drop(struct fh_pin *pin)
 	struct fh_object *target;
 
 	fh_rcu_read_begin(t);
-	if (FH_LIKELY(!atomic_load_explicit(&pin->holding->slow, memory_order_relaxed) &&
-		      !atomic_load_explicit(&pin->tail, memory_order_relaxed))) {
-		target = atomic_load_explicit(&pin->target, memory_order_relaxed);
-		/* Release: pairs with the acquire in free_slot(). */
-		atomic_store_explicit(&pin->target, NULL, memory_order_release);
-	} else {
+	target = fh_pin_try_end(pin);
+	if (FH_UNLIKELY(!target))
 		target = drop_slow(pin, t);
-	}
 	fh_rcu_read_end(t);
 	if (FH_LIKELY(target))
 		fh_object_unhold(target);
@@ -355,7 +304,7 @@ void fh_holding_each(struct fh_object *object,
 	for (; chunk; chunk = chunk->next)
 		for (unsigned i = 0; i < FH_CHUNK_PINS; i++) {
 			struct fh_pin *pin = &chunk->pins[i];
-			/* Acquire: pairs with the release in fill_slot(). */
+			/* Acquire: pairs with the release in fh_pin_fill(). */
 			struct fh_object *target =
 				atomic_load_explicit(&pin->target, memory_order_acquire);
 

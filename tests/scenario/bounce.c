@@ -925,6 +925,44 @@ static void waiter_cancelled_when_the_poller_has_it_is_not_called(void **unused)
 	machine_end(m);
 }
 
+struct canceller {
+	struct worker worker;
+	struct fh_waiter *waiter;
+};
+
+static void cancel_waiter(void *arg)
+{
+	struct canceller *canceller = arg;
+
+	fh_waiter_cancel(canceller->waiter);
+}
+
+/* The pin has ended, and before more can be done about it the poller comes and finds it so. */
+static void waiter_that_is_being_cancelled_is_not_the_pollers_to_free(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_space *memory = fh_machine_memory(m);
+	struct fh_object *holder = holder_new(m);
+	struct wait wait = { .m = m };
+	struct canceller canceller = { 0 };
+	struct bytes bytes;
+
+	(void)unused;
+	bytes_plug(m, &bytes);
+	fh_space_set_bounce_limit(memory, 8);
+	canceller.waiter = fh_space_notify_room(memory, 8, holder, count_and_map, &wait);
+	fh_point_arm("room.end");
+	worker_start(&canceller.worker, cancel_waiter, &canceller);
+	assert_true(fh_point_wait("room.end"));
+	fh_machine_poll(m);
+	fh_point_release("room.end");
+	worker_join(&canceller.worker);
+	assert_int_equal(wait.called, 0);
+	assert_int_equal(room_left(memory, holder, 8), 8);
+	fh_object_unref(holder);
+	machine_end(m);
+}
+
 static int release_points(void **state)
 {
 	(void)state;
@@ -962,6 +1000,7 @@ int main(void)
 		TEST(room_made_before_the_registration_is_not_missed),
 		TEST(holder_that_goes_while_it_registers_does_not_wait),
 		TEST(waiter_cancelled_when_the_poller_has_it_is_not_called),
+		TEST(waiter_that_is_being_cancelled_is_not_the_pollers_to_free),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
