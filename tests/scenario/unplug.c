@@ -5,6 +5,7 @@
  */
 #include "support/probe.h"
 
+#include <sched.h>
 #include <string.h>
 
 #include "base/point.h"
@@ -375,6 +376,8 @@ static void region_added_during_the_unplug_is_never_seen(void **unused)
 
 /* --- Races ---------------------------------------------------------------------------------- */
 
+#define RACES 1000
+
 struct race {
 	struct fh_machine *m;
 	_Atomic bool stop;
@@ -386,11 +389,13 @@ static void race_reader(void *arg)
 	struct race *race = arg;
 	uint32_t value;
 
-	while (!atomic_load_explicit(&race->stop, memory_order_relaxed))
+	while (!atomic_load_explicit(&race->stop, memory_order_relaxed)) {
 		if (fh_space_load32(fh_machine_memory(race->m), BASE, FH_LE, &value) == FH_TX_OK) {
 			CHECK(value == PROBE_CANARY);
 			race->hits++;
 		}
+		sched_yield(); /* rather than in a section, which makes grace periods long */
+	}
 }
 
 static void unplug_races_with_accesses(void **unused)
@@ -398,20 +403,20 @@ static void unplug_races_with_accesses(void **unused)
 	struct fh_machine *m = machine_begin();
 	struct race race = { .m = m };
 	struct worker readers[3];
-	static struct probe_hooks hooks[300];
+	static struct probe_hooks hooks[RACES];
 
 	(void)unused;
 	memset(hooks, 0, sizeof(hooks));
 	for (int i = 0; i < 3; i++)
 		worker_start(&readers[i], race_reader, &race);
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < RACES; i++) {
 		const uint64_t before = race.hits;
 
 		hooks[i].concurrent = i % 2;
 		struct fh_device *device = probe_plug(m, "a", &hooks[i], BASE);
 
 		while (race.hits == before)
-			;
+			sched_yield();
 		fh_device_unplug(device);
 		assert_int_equal(hooks[i].unrealized, 1);
 		if (!hooks[i].concurrent)
@@ -422,7 +427,7 @@ static void unplug_races_with_accesses(void **unused)
 		worker_join(&readers[i]);
 	/* Only now: a reader that waited for a domain pins what it waited for. */
 	machine_check_alive(m, 0);
-	for (int i = 0; i < 300; i++)
+	for (int i = 0; i < RACES; i++)
 		assert_int_equal(hooks[i].finalized, 1);
 	machine_end(m);
 }
