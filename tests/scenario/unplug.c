@@ -377,6 +377,48 @@ static void region_added_during_the_unplug_is_never_seen(void **unused)
 
 /* --- Races ---------------------------------------------------------------------------------- */
 
+static enum fh_tx write_stops(struct probe *probe, uint64_t offset, uint64_t value)
+{
+	(void)offset;
+	(void)value;
+	FH_POINT("test.inside");
+	CHECK(probe->hooks->unrealized == 0 && probe->hooks->disposed == 0);
+	return FH_TX_OK;
+}
+
+static void store_at_base(void *arg)
+{
+	fh_space_store32(fh_machine_memory((struct fh_machine *)arg), BASE, 1, FH_LE);
+}
+
+static void run_unplug(void *arg)
+{
+	fh_device_unplug(arg);
+}
+
+/* The callback has not blocked, so that nothing but the grace period waits for it. */
+static void unplug_waits_for_a_callback_that_is_in_its_section(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct probe_hooks hooks = { .write = write_stops };
+	struct fh_device *device = probe_plug(m, "a", &hooks, BASE);
+	struct worker writer, unplugger;
+
+	(void)unused;
+	fh_point_arm("test.inside");
+	worker_start(&writer, store_at_base, m);
+	assert_true(fh_point_wait("test.inside"));
+	worker_start(&unplugger, run_unplug, device);
+	assert_false(worker_done_within(&unplugger, 100));
+	assert_int_equal(hooks.unrealized, 0);
+	fh_point_release("test.inside");
+	worker_join(&writer);
+	worker_join(&unplugger);
+	assert_int_equal(hooks.unrealized, 1);
+	machine_check_alive(m, 0);
+	machine_end(m);
+}
+
 /* Readers that lose their time slice in a section make grace periods long where others compute. */
 #define RACES 300
 #define RACES_SECONDS 5
@@ -450,6 +492,7 @@ int main(void)
 		cmocka_unit_test(device_unplugs_another_from_its_register),
 		cmocka_unit_test(parent_is_unplugged_while_its_childs_unplug_waits),
 		cmocka_unit_test(region_added_during_the_unplug_is_never_seen),
+		cmocka_unit_test(unplug_waits_for_a_callback_that_is_in_its_section),
 		cmocka_unit_test(unplug_races_with_accesses),
 	};
 
