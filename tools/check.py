@@ -91,20 +91,20 @@ def is_cmocka(record):
 
 
 def judge(record):
-    """(passed, failed cases, skipped) of one test of meson's log."""
+    """(passed, failed cases, skipped cases) of one test of meson's log."""
     output = record.get("stdout", "")
     cases, plan = configs.parse_tap(output)
     good = sum(1 for _, result in cases if result == "ok")
     bad = [name for name, result in cases if result == "not ok"]
-    skips = sum(1 for _, result in cases if result == "skip")
+    skips = [name for name, result in cases if result == "skip"]
     # Not meson's verdict: it takes a case that cmocka skips for one that failed.
     finished = record["result"] != "TIMEOUT" and record["returncode"] == 0
     how = f"{record['result'].lower()}, exit status {record['returncode']}"
 
     if not cases and not is_cmocka(record):
         if record["returncode"] == 77:  # as Automake and meson have it
-            return 0, [], 1
-        return (1, [], 0) if finished else (0, [f"({how})"], 0)
+            return 0, [], ["(all of it)"]
+        return (1, [], []) if finished else (0, [f"({how})"], [])
     if not cases and plan is None:
         bad.append(f"(no case was run: {how})")
     elif plan is not None and len(cases) < plan:
@@ -112,6 +112,10 @@ def judge(record):
     elif not finished and not bad:
         bad.append(f"(all cases passed, but: {how})")
     return good, bad, skips
+
+
+def short_name(record):
+    return record["name"].split(" / ")[-1]
 
 
 def run_meson_test(config, log_base):
@@ -141,23 +145,25 @@ def run_tests(config):
     global skipped
     start = time.monotonic()
     records, result = run_meson_test(config, f"check-{config.name}")
-    good, bad, skips, failures = 0, 0, 0, []
+    good, bad, skips, failures = 0, 0, [], []
     for record in records:
         its_good, its_bad, its_skips = judge(record)
         good += its_good
         bad += len(its_bad)
-        skips += its_skips
+        skips += [f"{short_name(record)}/{case}" for case in its_skips]
         if its_bad:
             failures.append((record, its_bad))
     if not records:  # no test, or meson itself failed: either way nothing was shown to work
         bad = 1
-    skipped += skips
+    skipped += len(skips)
     count(f"{config.name}: tests", good, bad, time.monotonic() - start,
-          f"({skips} skipped)" if skips else "")
+          f"({len(skips)} skipped)" if skips else "")
+    for name in skips:
+        say(f"    skipped in {config.name}: {name}")
     if bad and not records:
         show_ends(result.stdout)
     for record, cases in failures:
-        name = record["name"].split(" / ")[-1]
+        name = short_name(record)
         for case in cases:
             say(f"    FAILED in {config.name}: {name}/{case}")
         show_ends(record.get("stdout", ""), tail=TAIL if is_cmocka(record) else TAIL_OF_SCRIPT)

@@ -36,9 +36,11 @@ class Config:
         return BUILD / "check" / (self.builds_as or self.name)
 
     def environment(self):
-        """That of the tests. Where their length can be chosen, it is so much of the full one."""
+        """That of the tests. Where their length can be chosen, it is so much of the full one;
+        those with limits of their own multiply them likewise."""
         effort = {
             "FH_TEST_EFFORT": str(self.effort),
+            "FH_TEST_TIMEOUT": str(self.timeout),
             "FH_MODEL_EDITS": str(1100000 * self.effort // 100),
             "FREEHOLD_TORTURE_SECONDS": str(max(1, 60 * self.effort // 100)),
         }

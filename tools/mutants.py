@@ -7,7 +7,7 @@
 Each tests/mutants/NAME.patch breaks the sources in one small way. Before its diff it says
 
     Mutant: what is changed, in a few words
-    Law: L3                     one of L1 to L8, or `map`; several with commas
+    Law: L3                     one of L1 to L8, `map`, `device`, `cpu` or `board`; several with commas
     Killed-by: unit-view/hole_shows_what_lies_under_it
     Config: asan                optional: asan, tsan or another of check.py's; else gcc
 
@@ -15,7 +15,7 @@ Killed-by names a test as `meson test --list` does (SUITE-FILE), and after a sla
 it. All is done to a copy of the tree, in build/mutants. A mutant is killed if the named test fails
 with it (a failed case, an assertion, a crash, a sanitizer's report, a timeout); the same test must
 pass without it. A patch that does not apply or not compile is an error, and so are fewer than two
-mutants for a law or ten for the map.
+mutants for a law, ten for the map, the devices or the CPU, or five for the board.
 
 --dry-run only looks whether the patches are well formed, apply, and name tests that exist.
 """
@@ -37,7 +37,8 @@ import configs  # noqa: E402
 from configs import BUILD, ROOT  # noqa: E402
 
 PATCHES = ROOT / "tests" / "mutants"
-NEEDED = {**{f"L{number}": 2 for number in range(1, 9)}, "map": 10}
+NEEDED = {**{f"L{number}": 2 for number in range(1, 9)}, "map": 10, "cpu": 10, "board": 5,
+          "device": 10}
 EFFORT = 10  # per cent of a test's full length; see configs.py
 
 

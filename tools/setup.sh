@@ -82,6 +82,7 @@ profile_check() {
 	command_ flock util-linux "file locks for scripts"
 	command_ g++ g++ "a C++ compiler"
 	command_ git git "git"
+	command_ llvm-symbolizer llvm "the names in the reports of clang's sanitizers"
 	command_ nm binutils "the binary utilities"
 	command_ python3 python3 "Python"
 	command_ valgrind valgrind "the memory checker Valgrind"

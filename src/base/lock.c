@@ -55,6 +55,8 @@
 enum {
 	SPINS = 100, /* 1 to 4 us, as processors pause; a domain is mostly held for less */
 	FALLBACK_SLEEP_NS = 1000000, /* rule E */
+	LOSSES = 3, /* R4: one that was woken so often in vain starves */
+	PAUSE_NS = 1000000, /* R4: most of the time a thread that was woken needs to run */
 	NS_PER_S = 1000000000,
 };
 
@@ -106,7 +108,20 @@ static bool lock_spin(struct fh_lock *lock, struct fh_thread *t) FH_NO_THREAD_SA
 	return false;
 }
 
-void fh_lock_acquire_slow(struct fh_lock *lock, struct fh_thread *t)
+/* Relaxed, as the whole of R4: a stale value costs a pause or spares one. */
+static void lock_starve(struct fh_lock *lock)
+{
+	atomic_fetch_add_explicit(&lock->starving, 1, memory_order_relaxed);
+}
+
+static void lock_had_turn(struct fh_lock *lock)
+{
+	atomic_fetch_sub_explicit(&lock->starving, 1, memory_order_relaxed);
+	fh_wake_word(&lock->starving, true);
+}
+
+/* @losses_left: until it starves; negative: never. */
+static void acquire_slow(struct fh_lock *lock, struct fh_thread *t, int losses_left)
 {
 	const int saved_errno = errno;
 	struct fh_thread *owner = NULL;
@@ -128,14 +143,34 @@ void fh_lock_acquire_slow(struct fh_lock *lock, struct fh_thread *t)
 		if (lock_spin(lock, t))
 			break;
 		owner = NULL;
+		if (losses_left > 0 && --losses_left == 0)
+			lock_starve(lock);
 	}
 	atomic_fetch_sub_explicit(&lock->waiters, 1, memory_order_relaxed);
+	if (losses_left == 0)
+		lock_had_turn(lock);
 	errno = saved_errno;
+}
+
+void fh_lock_acquire_slow(struct fh_lock *lock, struct fh_thread *t)
+{
+	acquire_slow(lock, t, -1);
+}
+
+void fh_lock_acquire_turn(struct fh_lock *lock, struct fh_thread *t)
+{
+	acquire_slow(lock, t, LOSSES);
 }
 
 void fh_lock_wake(struct fh_lock *lock)
 {
 	fh_wake_word(lock_word(lock), false);
+	const uint32_t starving = atomic_load_explicit(&lock->starving, memory_order_relaxed);
+
+	if (starving == 0)
+		return;
+	FH_POINT("lock.pausing");
+	fh_wait_word(&lock->starving, starving, PAUSE_NS);
 }
 
 bool fh_wait_word(const _Atomic uint32_t *word, uint32_t old, int64_t timeout_ns)

@@ -10,6 +10,9 @@
  *     go only when every release has returned: after a grace period if locks are released inside
  *     read sections, or after the threads that use it were joined.
  * R3. All zero is a lock that is free.
+ * R4. Whoever comes first gets it, also who has just released it. A waiter that asked for its turn
+ *     and lost the lock a few times makes those who release it pause until it has it, or a while
+ *     has passed: the pause waits for nothing, so that it can close no circle.
  */
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H
@@ -26,18 +29,23 @@
 struct FH_CAPABILITY("mutex") fh_lock {
 	_Atomic(struct fh_thread *) owner; /* NULL: free. Its low half is the futex word. */
 	_Atomic uint32_t waiters;          /* threads that are, or are about to be, asleep */
+	_Atomic uint32_t starving;         /* of these, those for whom others pause (R4) */
 };
 
 static inline void fh_lock_init(struct fh_lock *lock)
 {
 	atomic_store_explicit(&lock->owner, NULL, memory_order_relaxed);
 	atomic_store_explicit(&lock->waiters, 0, memory_order_relaxed);
+	atomic_store_explicit(&lock->starving, 0, memory_order_relaxed);
 }
 
 /* Spins, then sleeps; returns when t owns the lock. */
 void fh_lock_acquire_slow(struct fh_lock *lock, struct fh_thread *t) __attribute__((noinline));
 
-/* Wakes one sleeper. */
+/* The same, with its turn in the end (R4): for what others hold for long and take again at once. */
+void fh_lock_acquire_turn(struct fh_lock *lock, struct fh_thread *t) __attribute__((noinline));
+
+/* Wakes one sleeper, and pauses if one is starving. */
 void fh_lock_wake(struct fh_lock *lock) __attribute__((cold, noinline));
 
 /* Who owns the lock at this moment (borrowed), NULL if nobody. Stable only if it is the caller. */

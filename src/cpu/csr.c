@@ -280,50 +280,28 @@ static uint64_t misa(const struct hart *h)
 static uint64_t *plain_register(struct hart *h, unsigned csr)
 {
 	switch (csr) {
-	case CSR_STVEC:
-		return &h->stvec;
-	case CSR_SCOUNTEREN:
-		return &h->scounteren;
-	case CSR_SENVCFG:
-		return &h->senvcfg;
-	case CSR_SSCRATCH:
-		return &h->sscratch;
-	case CSR_SEPC:
-		return &h->sepc;
-	case CSR_SCAUSE:
-		return &h->scause;
-	case CSR_STVAL:
-		return &h->stval;
-	case CSR_STIMECMP:
-		return &h->stimecmp;
-	case CSR_SATP:
-		return &h->satp;
-	case CSR_MSTATUS:
-		return &h->mstatus;
-	case CSR_MEDELEG:
-		return &h->medeleg;
-	case CSR_MIDELEG:
-		return &h->mideleg;
-	case CSR_MIE:
-		return &h->mie;
-	case CSR_MTVEC:
-		return &h->mtvec;
-	case CSR_MCOUNTEREN:
-		return &h->mcounteren;
-	case CSR_MENVCFG:
-		return &h->menvcfg;
-	case CSR_MCOUNTINHIBIT:
-		return &h->mcountinhibit;
-	case CSR_MSCRATCH:
-		return &h->mscratch;
-	case CSR_MEPC:
-		return &h->mepc;
-	case CSR_MCAUSE:
-		return &h->mcause;
-	case CSR_MTVAL:
-		return &h->mtval;
-	default:
-		return NULL;
+	case CSR_STVEC: return &h->stvec;
+	case CSR_SCOUNTEREN: return &h->scounteren;
+	case CSR_SENVCFG: return &h->senvcfg;
+	case CSR_SSCRATCH: return &h->sscratch;
+	case CSR_SEPC: return &h->sepc;
+	case CSR_SCAUSE: return &h->scause;
+	case CSR_STVAL: return &h->stval;
+	case CSR_STIMECMP: return &h->stimecmp;
+	case CSR_SATP: return &h->satp;
+	case CSR_MSTATUS: return &h->mstatus;
+	case CSR_MEDELEG: return &h->medeleg;
+	case CSR_MIDELEG: return &h->mideleg;
+	case CSR_MIE: return &h->mie;
+	case CSR_MTVEC: return &h->mtvec;
+	case CSR_MCOUNTEREN: return &h->mcounteren;
+	case CSR_MENVCFG: return &h->menvcfg;
+	case CSR_MCOUNTINHIBIT: return &h->mcountinhibit;
+	case CSR_MSCRATCH: return &h->mscratch;
+	case CSR_MEPC: return &h->mepc;
+	case CSR_MCAUSE: return &h->mcause;
+	case CSR_MTVAL: return &h->mtval;
+	default: return NULL;
 	}
 }
 

@@ -70,7 +70,7 @@ static void put_empty(struct writer *w, const char *name)
 	check(w, fdt_property(w->blob, name, NULL, 0));
 }
 
-/* Strings one after the other, each with its zero; @size counts them all. */
+/* Strings one after the other, each with its zero; @size counts all of them. */
 static void put_strings(struct writer *w, const char *name, const char *values, size_t size)
 {
 	check(w, fdt_property(w->blob, name, values, (int)size));
@@ -133,6 +133,35 @@ static void write_chosen(struct writer *w, const struct fdt_board *board)
 	end(w);
 }
 
+/* The same three times: for software of old, and as the kernel's binding wants it now. */
+static void put_isa(struct writer *w, const char *isa)
+{
+	char list[512];
+	size_t size = 0;
+
+	put_string(w, "riscv,isa", isa);
+	put_string(w, "riscv,isa-base", "rv64i");
+	isa += strlen("rv64");
+	/* Letters up to the first '_', then words. */
+	for (; *isa && *isa != '_' && size + 2 <= sizeof(list); isa++) {
+		list[size++] = *isa;
+		list[size++] = '\0';
+	}
+	while (*isa == '_') {
+		const size_t length = strcspn(++isa, "_");
+
+		if (length >= sizeof(list) - size) {
+			check(w, -FDT_ERR_BADVALUE);
+			return;
+		}
+		memcpy(list + size, isa, length);
+		size += length;
+		list[size++] = '\0';
+		isa += length;
+	}
+	put_strings(w, "riscv,isa-extensions", list, size);
+}
+
 static void write_cpu(struct writer *w, const struct fdt_board *board, unsigned hart)
 {
 	begin_at(w, "cpu", hart);
@@ -141,7 +170,7 @@ static void write_cpu(struct writer *w, const struct fdt_board *board, unsigned 
 	put_u32(w, "reg", hart);
 	put_string(w, "status", "okay");
 	put_string(w, "compatible", "riscv");
-	put_string(w, "riscv,isa", board->isa);
+	put_isa(w, board->isa);
 	put_string(w, "mmu-type", board->mmu_type);
 	if (board->cbom_block > 0)
 		put_u32(w, "riscv,cbom-block-size", board->cbom_block);

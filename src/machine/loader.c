@@ -94,7 +94,8 @@ static void *read_open_file(int fd, const char *path, uint64_t limit, uint64_t *
 
 void *loader_read(const char *path, uint64_t limit, uint64_t *ret_size, struct fh_error *err)
 {
-	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* Not to wait for somebody at the other end of a pipe, which is refused anyway. */
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	void *data;
 
 	if (fd < 0) {
@@ -345,13 +346,37 @@ static enum fh_code load_flat(struct fh_space *memory, const char *path, const c
 	return FH_OK;
 }
 
+/*
+ * A file that is to be loaded as it is and cannot fit is not worth to be read, which may take all of
+ * the host's memory. True as well if there is something else wrong with it: reading finds that.
+ */
+static bool may_fit(struct fh_space *memory, const char *path, uint64_t addr, uint64_t *ret_size)
+{
+	char magic[SELFMAG] = "";
+	struct stat stat;
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	const bool is_flat = fd >= 0 && fstat(fd, &stat) == 0 && S_ISREG(stat.st_mode) &&
+			     read(fd, magic, SELFMAG) == SELFMAG &&
+			     memcmp(magic, ELFMAG, SELFMAG) != 0;
+
+	if (fd >= 0)
+		close(fd);
+	if (!is_flat)
+		return true;
+	*ret_size = (uint64_t)stat.st_size;
+	return is_memory(memory, addr, *ret_size);
+}
+
 enum fh_code loader_image(struct fh_space *memory, const char *path, uint64_t addr,
 			  struct image *ret, struct fh_error *err)
 {
 	uint64_t size = 0;
-	char *file = loader_read(path, FILE_LIMIT, &size, err);
 	enum fh_code code;
+	char *file;
 
+	if (!may_fit(memory, path, addr, &size))
+		return does_not_fit(path, addr, size, err);
+	file = loader_read(path, FILE_LIMIT, &size, err);
 	if (!file)
 		return err ? err->code : FH_EIO;
 	if (size == 0)

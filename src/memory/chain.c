@@ -195,7 +195,7 @@ static enum fh_engage chain_wait(struct fh_thread *t, const struct fh_frame *fra
 	const unsigned depth = chain_leave_section(t);
 
 	FH_POINT("chain.waiting");
-	fh_lock_acquire_as(&domain->lock, t);
+	fh_lock_acquire_turn(&domain->lock, t);
 	FH_POINT("chain.wait-over");
 	if (holds)
 		wait_unregister(m, &wait);

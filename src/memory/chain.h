@@ -12,7 +12,8 @@
  *     before it is left, until that frame is popped (L6).
  * R4. A domain is counted by the device or region that made it and by each that uses it.
  * R5. A chain is at most FH_CHAIN_MAX deep: a guest may not exhaust the host's stack.
- * R6. What a thread waited for it keeps for its next try (t->handed), so that it cannot starve.
+ * R6. What a thread waited for it gets in the end, however soon others take it again (lock.h R4),
+ *     and keeps for its next try (t->handed): so it cannot starve.
  *     Between FH_AGAIN and that try it stays in its section and calls nothing foreign; where
  *     there is no next try, fh_chain_settle() gives the domain back.
  * R7. Circles are looked for within one machine. A chain that holds domains of another machine

@@ -27,7 +27,7 @@ static void setting_mtime_moves_the_supervisor_timers(void **state)
 	v = virt_new(&options, loop, &err);
 	if (!v)
 		fail_msg("%s", err.message);
-	alarm(30); /* a hart that is not told waits for ever */
+	alarm(200); /* a hart that is not told waits for ever */
 	assert_int_equal(virt_run(v, &status, &err), FH_OK);
 	alarm(0);
 	assert_int_equal(virt_free(v, NULL), 0);

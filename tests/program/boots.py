@@ -11,7 +11,7 @@ import sys
 sys.dont_write_bytecode = True
 import debian  # noqa: E402
 import tap  # noqa: E402
-from debian import FREEHOLD, QUESTION, guests  # noqa: E402
+from debian import ASK, FREEHOLD, QUESTION, guests  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 RUN = str(pathlib.Path(__file__).resolve().parents[2] / "tools/run.sh")
@@ -42,14 +42,14 @@ def answer(guest, start, text):
 
 
 def test_reboot(linux):
-    with linux.boot(2, ask=True) as guest:
+    with linux.boot(2, append=ASK) as guest:
         again = answer(guest, 0, b"reboot")
         answer(guest, again, b"poweroff")
         good, report = end_of(guest)
         tap.check("Linux that reboots boots again",
                   good and debian.harts_seen(guest) == [2, 2], report)
     if FULL:
-        with linux.boot(2, "-no-reboot", ask=True) as guest:
+        with linux.boot(2, "-no-reboot", append=ASK) as guest:
             answer(guest, 0, b"reboot")
             good, report = end_of(guest)
             tap.check("with -no-reboot its reboot is the end",

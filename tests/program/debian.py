@@ -12,6 +12,7 @@ import guests  # noqa: E402
 from terminal import Terminal  # noqa: E402
 
 FREEHOLD = os.environ["FREEHOLD"]
+ASK = "freehold.ask"  # at its command line: it waits for an answer to ...
 QUESTION = b"what now? "
 INIT = """#!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -36,16 +37,16 @@ class Debian:
         self.work = tempfile.TemporaryDirectory(prefix="freehold-debian-")
         self.kernel, self.initrd = guests.debian(INIT, pathlib.Path(self.work.name))
 
-    def boot(self, harts, *options, ask=False):
-        """A machine that boots; with `ask` it waits for an answer to QUESTION."""
+    def boot(self, harts, *options, append=""):
+        """A machine that boots."""
         return Terminal(
             FREEHOLD, "-m", "512M", "-smp", str(harts), "-nographic", "-kernel", str(self.kernel),
             "-initrd", str(self.initrd), "-append",
-            "console=ttyS0" + (" freehold.ask" if ask else ""), *options)
+            f"console=ttyS0 {append}", *options)
 
-    def boots_and_ends(self, harts):
+    def boots_and_ends(self, harts, append=""):
         """("", "") if all is well, or else what is wrong and how it looked."""
-        with self.boot(harts) as guest:
+        with self.boot(harts, append=append) as guest:
             status = guest.wait()
             if guest.hung:
                 wrong = "it hangs"

@@ -10,8 +10,10 @@ import subprocess
 import termios
 import time
 
-SILENCE = 100.0  # seconds, after which a guest hangs; much, for sanitizers on busy machines
-LIMIT = 600.0  # seconds, of all: a guest that hangs may say so again and again
+# Much, for busy machines: Linux says nothing before it has found its console, late in its boot.
+PATIENCE = min(4, int(os.environ.get("FH_TEST_TIMEOUT", "1")))
+SILENCE = 100.0 * PATIENCE  # seconds, after which a guest hangs
+LIMIT = 500.0 * PATIENCE  # seconds, of all: a guest that hangs may say so again and again
 TAIL = 20  # lines of the console
 WIDTH = 120  # of a stack's lines, columns
 

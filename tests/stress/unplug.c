@@ -10,8 +10,8 @@
 
 #include <sched.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "memory/ram.h"
 #include "support/scale.h"
 
 #define BASE UINT64_C(0x10000000)
@@ -117,8 +117,8 @@ static void transfer_done(void *state)
 
 static void transfer_end(struct transfer *transfer)
 {
-	/* Long after the device and what it maps may have gone. */
-	memset(transfer->ptr, 0xa5, transfer->size);
+	/* Long after the device and what it maps may have gone; others read it meanwhile. */
+	fh_ram_fill(transfer->ptr, 0xa5, transfer->size);
 	fh_mapping_unmap(transfer->mapping, transfer->size);
 	fh_io_complete(transfer->io, transfer_done, transfer->life);
 }

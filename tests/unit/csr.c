@@ -342,13 +342,13 @@ static void isa_is_what_the_option_says(void **state)
 	(void)state;
 	assert_true(cpu_isa_parse("rv64", &isa, &err));
 	cpu_isa_string(&isa, text);
-	assert_string_equal(text, "rv64imafdc_zicbom_zicboz_zicsr_zifencei_zba_zbb_zbs_sstc_svade_"
-				  "svinval");
+	assert_string_equal(text, "rv64imafdc_zicbom_zicboz_zicntr_zicsr_zifencei_zba_zbb_zbs_sstc_"
+				  "svade_svinval");
 	assert_string_equal(cpu_mmu_type(&isa), "riscv,sv57");
 	assert_true(cpu_isa_parse("rv64,zbb=off,sv57=off,c=off,pmp=off", &isa, &err));
 	cpu_isa_string(&isa, text);
-	assert_string_equal(text, "rv64imafd_zicbom_zicboz_zicsr_zifencei_zba_zbs_sstc_svade_"
-				  "svinval");
+	assert_string_equal(text, "rv64imafd_zicbom_zicboz_zicntr_zicsr_zifencei_zba_zbs_sstc_"
+				  "svade_svinval");
 	assert_string_equal(cpu_mmu_type(&isa), "riscv,sv48");
 	assert_int_equal(isa.pmp_regions, 0);
 }

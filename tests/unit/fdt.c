@@ -86,6 +86,7 @@ static void harts_are_as_many_as_there_are(void **state)
 				break;
 			assert_int_equal(cell(blob, path, "reg", 0), hart);
 			assert_string_equal(text(blob, path, "riscv,isa"), b.isa);
+			assert_string_equal(text(blob, path, "riscv,isa-base"), "rv64i");
 			assert_string_equal(text(blob, path, "mmu-type"), b.mmu_type);
 			assert_int_equal(cell(blob, path, "riscv,cbom-block-size", 0), 64);
 			assert_null(text(blob, path, "riscv,cboz-block-size"));
@@ -123,6 +124,148 @@ static void harts_are_as_many_as_there_are(void **state)
 		free(blob);
 	}
 }
+
+static void extensions_are_listed_one_by_one(void **state)
+{
+	static const char expected[] = "i\0m\0a\0f\0d\0c\0zicsr";
+	const struct fdt_board b = board(1);
+	size_t size = 0;
+	void *blob = fdt_make(&b, &size);
+	int length = 0;
+	const char *list = fdt_getprop(blob, fdt_path_offset(blob, "/cpus/cpu@0"),
+				       "riscv,isa-extensions", &length);
+
+	(void)state;
+	assert_int_equal(length, sizeof(expected));
+	assert_memory_equal(list, expected, sizeof(expected));
+	free(blob);
+}
+
+/* --- Beside a peer -------------------------------------------------------------------------- */
+
+/* In @theirs, the child of @parent of that name, or at that address: names change. */
+static int find_peer(const void *theirs, int parent, const char *name)
+{
+	const char *at = strchr(name, '@');
+	int node = fdt_subnode_offset(theirs, parent, name);
+
+	if (node >= 0 || !at)
+		return node;
+	fdt_for_each_subnode(node, theirs, parent) {
+		const char *other = strchr(fdt_get_name(theirs, node, NULL), '@');
+
+		if (other && strcmp(other, at) == 0)
+			return node;
+	}
+	return -FDT_ERR_NOTFOUND;
+}
+
+/* The harts by number, for phandles are anybody's to choose. */
+static void assert_same_lines(const void *blobs[2], const fdt32_t *cells[2], int count)
+{
+	for (int i = 0; i < count; i += 2) {
+		uint32_t harts[2];
+
+		for (int b = 0; b < 2; b++) {
+			const int intc = fdt_node_offset_by_phandle(blobs[b],
+								    fdt32_to_cpu(cells[b][i]));
+			const int cpu = fdt_parent_offset(blobs[b], intc);
+			const fdt32_t *reg = fdt_getprop(blobs[b], cpu, "reg", NULL);
+
+			assert_non_null(reg);
+			harts[b] = fdt32_to_cpu(*reg);
+		}
+		assert_int_equal(harts[0], harts[1]);
+		assert_int_equal(fdt32_to_cpu(cells[0][i + 1]), fdt32_to_cpu(cells[1][i + 1]));
+	}
+}
+
+static void assert_same_properties(const void *ours, int node, const void *theirs, int peer)
+{
+	static const char *const names[] = {
+		"compatible", "reg", "interrupts", "offset", "value", "clock-frequency", "ranges",
+		"#interrupt-cells", "#address-cells", "#size-cells", "interrupt-controller",
+		"device_type", "status", "timebase-frequency", "stdout-path",
+		"interrupts-extended",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		int sizes[2] = { 0 };
+		const void *values[2] = { fdt_getprop(ours, node, names[i], &sizes[0]),
+					  fdt_getprop(theirs, peer, names[i], &sizes[1]) };
+
+		/* Some come and go with the peer's versions; none is anything else. */
+		if (!values[0] || !values[1])
+			continue;
+		if (sizes[0] != sizes[1] ||
+		    (strcmp(names[i], "interrupts-extended") != 0 &&
+		     memcmp(values[0], values[1], (size_t)sizes[0]) != 0))
+			fail_msg("%s of %s differs", names[i], fdt_get_name(ours, node, NULL));
+		if (strcmp(names[i], "interrupts-extended") == 0)
+			assert_same_lines((const void *[]){ ours, theirs },
+					  (const fdt32_t *[]){ values[0], values[1] },
+					  sizes[0] / 4);
+	}
+}
+
+/* All of our nodes: each is there, and says the same. */
+static void assert_same_tree(const void *ours, const void *theirs)
+{
+	int peers[8] = { 0 }, depth = 0;
+
+	assert_same_properties(ours, 0, theirs, 0);
+	for (int node = fdt_next_node(ours, 0, &depth); node >= 0 && depth > 0;
+	     node = fdt_next_node(ours, node, &depth)) {
+		const char *name = fdt_get_name(ours, node, NULL);
+
+		assert_in_range(depth, 1, 7);
+		peers[depth] = find_peer(theirs, peers[depth - 1], name);
+		if (peers[depth] < 0)
+			fail_msg("%s is not there", name);
+		assert_same_properties(ours, node, theirs, peers[depth]);
+	}
+}
+
+static void *read_whole(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	char *data = calloc(1, 1 << 21);
+
+	assert_non_null(file);
+	assert_true(fread(data, 1, 1 << 21, file) > 0);
+	fclose(file);
+	return data;
+}
+
+static void devices_are_where_those_of_a_peer_are(void **state)
+{
+	(void)state;
+	if (system("command -v qemu-system-riscv64 >/dev/null") != 0)
+		skip();
+	for (int i = 0; i < 4; i++) {
+		struct fdt_board b = board(i / 2 ? 4 : 1);
+		char path[] = "/tmp/freehold-fdt-XXXXXX", command[256];
+		size_t size = 0;
+
+		b.ram_size = UINT64_C(256) << 20;
+		b.aclint = i % 2;
+		close(mkstemp(path));
+		snprintf(command, sizeof(command),
+			 "qemu-system-riscv64 -M virt,aclint=%s,dumpdtb=%s -smp %u -m 256M "
+			 "-display none >/dev/null 2>&1",
+			 b.aclint ? "on" : "off", path, b.harts);
+		assert_int_equal(system(command), 0);
+		void *ours = fdt_make(&b, &size);
+		void *theirs = read_whole(path);
+
+		unlink(path);
+		assert_same_tree(ours, theirs);
+		free(ours);
+		free(theirs);
+	}
+}
+
+/* --- What is given -------------------------------------------------------------------------- */
 
 static void long_command_line_fits(void **state)
 {
@@ -230,6 +373,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tree_tells_of_memory_and_boot),
 		cmocka_unit_test(harts_are_as_many_as_there_are),
+		cmocka_unit_test(extensions_are_listed_one_by_one),
+		cmocka_unit_test(devices_are_where_those_of_a_peer_are),
 		cmocka_unit_test(long_command_line_fits),
 		cmocka_unit_test(without_initrd_and_command_line_nothing_is_said),
 		cmocka_unit_test(tree_from_a_file_is_amended),

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -359,6 +360,27 @@ static void other_files_are_loaded_as_they_are(void **state)
 	assert_int_equal(byte_at(w, RAM + SIZE - 1), 0);
 }
 
+static void a_file_that_cannot_fit_is_not_read(void **state)
+{
+	struct world *w = *state;
+
+	/* Nobody has that much memory to read it to. */
+	put_file(w, "flat", 4);
+	assert_int_equal(truncate(w->path, (off_t)1 << 42), 0);
+	assert_int_equal(loader_image(w->memory, w->path, RAM, &w->image, &w->err), FH_ERANGE);
+	assert_non_null(strstr(w->err.message, "4398046511104 bytes at 0x80000000 are not in RAM"));
+}
+
+static void a_pipe_is_refused_at_once(void **state)
+{
+	struct world *w = *state;
+
+	unlink(w->path);
+	assert_int_equal(mkfifo(w->path, 0600), 0);
+	assert_int_equal(loader_image(w->memory, w->path, RAM, &w->image, &w->err), FH_EIO);
+	assert_non_null(strstr(w->err.message, ": not a regular file"));
+}
+
 /* --- Files ---------------------------------------------------------------------------------- */
 
 static void files_that_cannot_be_read_are_named(void **state)
@@ -403,6 +425,8 @@ int main(void)
 		WORLD_TEST(image_needs_room_for_what_it_clears),
 		WORLD_TEST(foreign_kernels_are_refused),
 		WORLD_TEST(other_files_are_loaded_as_they_are),
+		WORLD_TEST(a_file_that_cannot_fit_is_not_read),
+		WORLD_TEST(a_pipe_is_refused_at_once),
 		WORLD_TEST(files_that_cannot_be_read_are_named),
 	};
 

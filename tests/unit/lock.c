@@ -304,6 +304,76 @@ static void one_release_is_enough_for_two_sleepers(void **state)
 	assert_int_equal(counter, 2);
 }
 
+static void *count_in_turn(void *arg) FH_NO_THREAD_SAFETY_ANALYSIS
+{
+	fh_lock_acquire_turn(&lock, fh_thread_self());
+	counter++;
+	fh_lock_release(&lock);
+	return arg;
+}
+
+static void *release_for_others(void *ret_had_turn) FH_NO_THREAD_SAFETY_ANALYSIS
+{
+	fh_lock_acquire(&lock);
+	FH_POINT("test.taken");
+	fh_lock_release(&lock);
+	*(bool *)ret_had_turn = fh_lock_try(&lock) && counter == 1;
+	if (fh_lock_held_by_me(&lock))
+		fh_lock_release(&lock);
+	return NULL;
+}
+
+static unsigned starving(void)
+{
+	return atomic_load_explicit(&lock.starving, memory_order_relaxed);
+}
+
+/* R4: one that was woken in vain has its turn before the releaser goes on and takes it again. */
+static void releaser_pauses_for_a_waiter_that_starves(void **state)
+{
+	pthread_t releaser, waiter;
+	bool had_turn = false;
+
+	(void)state;
+	fh_point_arm("test.taken");
+	releaser = start(release_for_others, &had_turn);
+	assert_true(fh_point_wait("test.taken"));
+	waiter = start(count_in_turn, NULL);
+	while (starving() == 0)
+		fh_lock_wake(&lock); /* as if the releaser had taken it again at once */
+	/* Not while it looks: it would have its turn before the releaser sees it. */
+	fh_point_arm("lock.before-sleep");
+	while (!fh_point_stopped("lock.before-sleep"))
+		fh_lock_wake(&lock);
+	fh_point_arm("lock.pausing");
+	fh_point_release("test.taken");
+	assert_true(fh_point_wait("lock.pausing"));
+	fh_point_release("lock.before-sleep");
+	join(waiter);
+	assert_int_equal(starving(), 0);
+	fh_point_release("lock.pausing");
+	join(releaser);
+	assert_true(had_turn);
+}
+
+/* Nobody who merely waits makes others pause. */
+static void only_who_asked_for_its_turn_starves(void **state)
+{
+	pthread_t waiter;
+
+	(void)state;
+	fh_lock_acquire(&lock);
+	waiter = start(count_once, NULL);
+	while (atomic_load_explicit(&lock.waiters, memory_order_relaxed) != 1)
+		;
+	for (unsigned i = 0; i < 1000; i++)
+		fh_lock_wake(&lock);
+	assert_int_equal(starving(), 0);
+	fh_lock_release(&lock);
+	join(waiter);
+	assert_int_equal(counter, 1);
+}
+
 /* A releaser stops between (a) and (b): the lock is free for others all the same. */
 static void lock_is_free_before_the_releaser_looks_for_waiters(void **state)
 	FH_NO_THREAD_SAFETY_ANALYSIS
@@ -461,6 +531,8 @@ int main(void)
 		lock_test(waiter_that_sleeps_on_a_later_hold_is_woken_from_it),
 		lock_test(one_release_is_enough_for_two_sleepers),
 		lock_test(lock_is_free_before_the_releaser_looks_for_waiters),
+		lock_test(releaser_pauses_for_a_waiter_that_starves),
+		lock_test(only_who_asked_for_its_turn_starves),
 		lock_test(errno_is_left_alone),
 		lock_test(wait_returns_at_once_if_the_word_has_changed),
 		lock_test(wait_ends_when_its_time_is_up),
