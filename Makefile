@@ -9,6 +9,7 @@ PREFIX ?= /usr/local
 # takes lib64, where neither the linker nor pkg-config looks. Empty: what Meson takes.
 LIBDIR ?= $(addprefix lib/,$(shell gcc -print-multiarch 2>/dev/null))
 RUN_ARGS ?=
+FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 
@@ -18,6 +19,7 @@ help:
 	@echo 'make bench      measure; writes build/bench.json'
 	@echo 'make soak       the tests that take long'
 	@echo 'make mutants    prove that the tests can fail'
+	@echo 'make fuzz       each fuzz target for a minute (FUZZ_SECONDS=60)'
 	@echo 'make docs       the reference of the public headers, build/main/docs/html'
 	@echo 'make build      build the library and the program'
 	@echo 'make install    install them (PREFIX=/usr/local, LIBDIR=, DESTDIR=)'
@@ -55,6 +57,9 @@ mutants: setup-check
 	@tools/mutants.py
 
 # Without Doxygen there is no such target, as when `make run` came first.
+fuzz: setup-check
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tools/fuzz.py
+
 docs: setup-check configure
 	@test -e $(BUILD)/docs/Doxyfile || meson setup --reconfigure $(BUILD)
 	@ninja -C $(BUILD) docs
@@ -68,4 +73,4 @@ install: configure
 clean:
 	@rm -rf build
 
-.PHONY: help setup-run setup-check configure build run check bench soak mutants docs install clean
+.PHONY: help setup-run setup-check configure build run check bench soak mutants fuzz docs install clean

@@ -75,7 +75,7 @@ def all_configs():
         Config("clang", "another compiler, lock annotations", ["unit", "scenario", "public"],
                compiler="clang", effort=10),
         Config("asan", "AddressSanitizer, UndefinedBehaviorSanitizer",
-               ["unit", "scenario", "model", "public", "examples", "program"],
+               ["unit", "scenario", "model", "public", "examples", "program", "fuzz"],
                options=["-Db_sanitize=address,undefined"], env=ASAN_ENV, effort=30, timeout=4),
         tsan,
         Config("valgrind", "Valgrind: values never set", ["unit"], builds_as="gcc", effort=1,

@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
+#include <string.h>
 
 static bool is_control(char c)
 {
@@ -34,6 +36,21 @@ int fh_cli_fail(const char *fmt, ...)
 	fh_cli_put_text(message, stderr);
 	putc('\n', stderr);
 	return EXIT_FAILURE;
+}
+
+bool fh_cli_flush(void)
+{
+	errno = 0;
+	if (fflush(stdout) == 0 && ferror(stdout) == 0)
+		return true;
+
+	const char *const why = errno != 0 ? strerror(errno) : "an earlier write failed";
+
+	/* It is said once. */
+	__fpurge(stdout);
+	clearerr(stdout);
+	fh_cli_fail("cannot write the output: %s", why);
+	return false;
 }
 
 bool fh_cli_parse_number(const char *text, uint64_t max, uint64_t *ret_number)

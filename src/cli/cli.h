@@ -26,6 +26,9 @@ struct fh_command {
 /* Print "freehold: ..." and a newline to standard error. Returns EXIT_FAILURE. */
 int fh_cli_fail(const char *fmt, ...) FH_PRINTF(1, 2);
 
+/* Write what is buffered to standard output; false after a line on standard error. */
+bool fh_cli_flush(void);
+
 /* Print @text with control characters made visible as '?'. */
 void fh_cli_put_text(const char *text, FILE *out);
 

@@ -5,7 +5,6 @@
  */
 #include "cli/cli.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,9 +56,5 @@ int main(int argc, char **argv)
 	const int status = run(argc, argv);
 
 	/* A full disk is a failure, as much as anything before it. */
-	errno = 0;
-	if (fflush(stdout) != 0 || ferror(stdout) != 0)
-		return fh_cli_fail("cannot write the output: %s",
-				   errno != 0 ? strerror(errno) : "an earlier write failed");
-	return status;
+	return fh_cli_flush() ? status : EXIT_FAILURE;
 }

@@ -194,7 +194,7 @@ static enum fh_code find_cycles(struct walk *walk, struct fh_error *err)
 /* Spaces with the same root share its view. */
 static enum fh_code count_pieces(const struct walk *walk, struct fh_error *err)
 {
-	const struct fh_map *const map = walk->map;
+	struct fh_map *const map = walk->map;
 	uint64_t total = 0;
 
 	for (size_t i = 0; i < map->space_count; i++) {
@@ -210,6 +210,7 @@ static enum fh_code count_pieces(const struct walk *walk, struct fh_error *err)
 					    " million pieces of regions",
 					    i, FH_MAP_PIECE_LIMIT >> 20);
 	}
+	map->piece_count = total;
 	return FH_OK;
 }
 

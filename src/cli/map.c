@@ -14,6 +14,7 @@
 static const char help[] =
 	"Usage: freehold map [--flat|--tree|--json] [-o] [-D] FILE.json\n"
 	"       freehold map --check FILE.json...\n"
+	"       freehold map --diff OLD.json NEW.json\n"
 	"\n"
 	"Build the memory map that the file describes and print it.\n"
 	"\n"
@@ -22,10 +23,12 @@ static const char help[] =
 	"  --json   both, in the format of the file\n"
 	"  --check  compare each address space with the view in the file; print the first\n"
 	"           difference of each that differs, and a count; exit status 1 if any does\n"
+	"  --diff   compare what the spaces of two files show: a line for each range that\n"
+	"           appeared, went, moved or changed; exit status 1 if there is one, 2 on trouble\n"
 	"  -o       with --flat and --tree: whose each region is\n"
 	"  -D       with --tree: also what is disabled or not shown\n";
 
-enum mode { MODE_FLAT, MODE_TREE, MODE_JSON, MODE_CHECK };
+enum mode { MODE_FLAT, MODE_TREE, MODE_JSON, MODE_CHECK, MODE_DIFF };
 
 struct request {
 	enum mode mode;
@@ -42,6 +45,7 @@ static const struct {
 	[MODE_TREE] = { "--tree", 0 },
 	[MODE_JSON] = { "--json", FH_MTREE_JSON },
 	[MODE_CHECK] = { "--check", 0 },
+	[MODE_DIFF] = { "--diff", 0 },
 };
 
 /* A map ready to be printed (owned by caller), or NULL and a line on standard error. */
@@ -98,6 +102,26 @@ static int check_files(const struct request *request)
 	return all_read && tally.differ == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* As diff has it: 2 is trouble. */
+enum { DIFF_TROUBLE = 2 };
+
+static int diff_files(const struct request *request)
+{
+	FH_CLEANUP(fh_map_freep) struct fh_map *old = load_and_build(request->files[0]);
+	FH_CLEANUP(fh_map_freep) struct fh_map *new = load_and_build(request->files[1]);
+
+	if (old == NULL || new == NULL)
+		return DIFF_TROUBLE;
+
+	FH_CLEANUP(fh_listing_freep) struct fh_listing *before = fh_map_list(old);
+	FH_CLEANUP(fh_listing_freep) struct fh_listing *after = fh_map_list(new);
+	const uint64_t lines = fh_map_diff(before, after, stdout);
+
+	if (!fh_cli_flush())
+		return DIFF_TROUBLE;
+	return lines == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 /* The flag of an option that says more, or 0. */
 static unsigned flag_of(const char *option)
 {
@@ -140,7 +164,9 @@ static int parse(int argc, char **argv, struct request *request)
 	}
 	if (request->file_count == 0)
 		return fh_cli_fail("map: a file is missing; try 'freehold map --help'");
-	if (request->file_count > 1 && request->mode != MODE_CHECK)
+	if (request->mode == MODE_DIFF && request->file_count != 2)
+		return fh_cli_fail("map: --diff takes two files");
+	if (request->file_count > 1 && request->mode != MODE_CHECK && request->mode != MODE_DIFF)
 		return fh_cli_fail("map: more than one file; only --check takes several");
 	return EXIT_SUCCESS;
 }
@@ -148,14 +174,24 @@ static int parse(int argc, char **argv, struct request *request)
 int fh_cli_map(int argc, char **argv)
 {
 	struct request request = { .mode = MODE_FLAT };
+	int trouble = EXIT_FAILURE;
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
 			fputs(help, stdout);
 			return EXIT_SUCCESS;
 		}
+		if (strcmp(argv[i], modes[MODE_DIFF].name) == 0)
+			trouble = DIFF_TROUBLE;
 	}
 	if (parse(argc, argv, &request) != EXIT_SUCCESS)
-		return EXIT_FAILURE;
-	return request.mode == MODE_CHECK ? check_files(&request) : print_file(&request);
+		return trouble;
+	switch (request.mode) {
+	case MODE_CHECK:
+		return check_files(&request);
+	case MODE_DIFF:
+		return diff_files(&request);
+	default:
+		return print_file(&request);
+	}
 }

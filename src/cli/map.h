@@ -107,6 +107,7 @@ struct fh_map {
 	struct fh_map_region *regions;
 	size_t space_count;
 	struct fh_map_space *spaces;
+	uint64_t piece_count; /* of regions that it shows, over all spaces, if nothing hid them */
 
 	/* What fh_map_build() made. */
 	struct fh_machine *m;
@@ -126,7 +127,10 @@ struct fh_map *fh_map_load_text(const char *text, size_t size, struct fh_error *
 struct fh_map *fh_map_free(struct fh_map *map);
 void fh_map_freep(struct fh_map **map);
 
-/* map-graph.c: FH_ELOOP the map is endless; FH_ELIMIT it is too large. Sets `unrolled`. */
+/*
+ * map-graph.c: FH_ELOOP the map is endless; FH_ELIMIT it is too large. Sets `unrolled` and
+ * `piece_count`.
+ */
 enum fh_code fh_map_check_graph(struct fh_map *map, struct fh_error *err);
 /* The next subregion of an unrolled alias' target that its window meets, from place *at on. */
 uint32_t fh_map_next_in_window(const struct fh_map *map, uint32_t alias, uint32_t *at);
@@ -151,5 +155,12 @@ struct fh_map_tally {
 };
 void fh_map_compare(const struct fh_map *map, const char *path, FILE *out,
 		    struct fh_map_tally *tally);
+
+
+/*
+ * map-diff.c: what the spaces of two maps show differently, a line each. Returns the number of
+ * lines.
+ */
+uint64_t fh_map_diff(const struct fh_listing *old, const struct fh_listing *new, FILE *out);
 
 #endif
