@@ -123,6 +123,27 @@ static double ram_bulk(struct board *board, bool write, size_t size, size_t coun
 	return (bench_now() - start) / (double)count;
 }
 
+static double cached_load8(struct fh_cached *cached, size_t count)
+{
+	const double start = bench_now();
+	uint64_t value;
+
+	for (size_t i = 0; i < count; i++) {
+		fh_cached_load64(cached, (i & 0xff) * 8, FH_LE, &value);
+		bench_keep(value);
+	}
+	return (bench_now() - start) / (double)count;
+}
+
+static double cached_store8(struct fh_cached *cached, size_t count)
+{
+	const double start = bench_now();
+
+	for (size_t i = 0; i < count; i++)
+		fh_cached_store64(cached, (i & 0xff) * 8, i, FH_LE);
+	return (bench_now() - start) / (double)count;
+}
+
 static double map_unmap(struct board *board, struct fh_object *holder, uint64_t base,
 			unsigned flags, size_t count)
 {
@@ -183,6 +204,8 @@ static void bench_one_thread(struct board *board)
 {
 	const size_t count = bench_scale(2000000);
 	struct fh_object *holder = fh_object_new_child(board->m, "holder", &holder_type, NULL);
+	struct fh_cached *cached =
+		fh_cached_new(holder, board->memory, RAM_BASE, 0x1000, FH_ATTRS_NONE);
 
 	for (int sample = 0; sample < 11; sample++) {
 		const double same = load_same(board, 0, count);
@@ -200,6 +223,8 @@ static void bench_one_thread(struct board *board)
 			     ram_bulk(board, false, 4096, count / 20));
 		bench_sample(bench_row("ram.write4096", "ns"),
 			     ram_bulk(board, true, 4096, count / 20));
+		bench_sample(bench_row("cached.load", "ns"), cached_load8(cached, count));
+		bench_sample(bench_row("cached.store", "ns"), cached_store8(cached, count));
 		bench_sample(bench_row("map.unmap", "ns"),
 			     map_unmap(board, holder, RAM_BASE, FH_MAP_READ, count / 2));
 		bench_sample(bench_row("map.unmap_write", "ns"),

@@ -57,6 +57,7 @@ struct fh_any {
 	fh_any(struct fh_region *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_space *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_listener *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
+	fh_any(struct fh_cached *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_iommu_notifier *p)
 		: object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_device *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
@@ -73,6 +74,7 @@ union fh_any {
 	struct fh_region *region;
 	struct fh_space *space;
 	struct fh_listener *listener;
+	struct fh_cached *cached;
 	struct fh_iommu_notifier *iommu_notifier;
 	struct fh_device *device;
 	struct fh_irq *irq;

@@ -64,6 +64,34 @@ FH_API enum fh_tx fh_space_write(struct fh_space *space, uint64_t addr, const vo
 FH_API enum fh_tx fh_space_fill(struct fh_space *space, uint64_t addr, uint8_t byte, uint64_t size,
 				struct fh_attrs attrs);
 
+/** What fh_space_fetch() puts in place of the old value: of that and of its operand. */
+enum fh_atomic_op {
+	FH_ATOMIC_SWAP, /**< the operand */
+	FH_ATOMIC_ADD,
+	FH_ATOMIC_AND,
+	FH_ATOMIC_OR,
+	FH_ATOMIC_XOR,
+	FH_ATOMIC_MIN, /**< of signed integers */
+	FH_ATOMIC_MAX,
+	FH_ATOMIC_MIN_UNSIGNED,
+	FH_ATOMIC_MAX_UNSIGNED,
+};
+
+/**
+ * Atomic access of 1, 2, 4 or 8 bytes (asserted): if the value there is @expected, it becomes
+ * @desired; respectively it becomes what @op makes of it and @operand. *ret_old is the value before
+ * (0 on an error). Sequentially consistent, against all accesses of the guest's and the host's.
+ * Processors need them of memory: RAM alone takes them, where it may be written and one range has
+ * all of it. Anything else is FH_TX_DENIED and not touched; FH_TX_DECODE_ERROR where nothing is or
+ * @addr is not aligned. Context as for fh_space_load().
+ */
+FH_API enum fh_tx fh_space_cmpxchg(struct fh_space *space, uint64_t addr, unsigned size,
+				   enum fh_order order, struct fh_attrs attrs, uint64_t expected,
+				   uint64_t desired, uint64_t *ret_old);
+FH_API enum fh_tx fh_space_fetch(struct fh_space *space, uint64_t addr, unsigned size,
+				 enum fh_order order, struct fh_attrs attrs, enum fh_atomic_op op,
+				 uint64_t operand, uint64_t *ret_old);
+
 /** Attributes of an ordinary access. */
 #ifdef __cplusplus
 #define FH_ATTRS_NONE (fh_attrs())
@@ -126,6 +154,23 @@ FH_API bool fh_space_lookup(struct fh_space *space, uint64_t addr, struct fh_sec
  */
 FH_API void fh_space_each(struct fh_space *space,
 			  bool (*visit)(const struct fh_section *section, void *arg), void *arg);
+
+/** Every address from @addr to @addr + @size - 1 shows something; of 0 bytes: true. Any thread. */
+FH_API bool fh_space_is_mapped(struct fh_space *space, uint64_t addr, uint64_t size);
+
+/**
+ * Some space shows a part of @region now: registers or memory of its own, not what lies in it as in
+ * a container. Goes through all views, under the topology lock: not for hot paths. Any thread; not
+ * in an interrupt input.
+ */
+FH_API bool fh_region_is_mapped(struct fh_region *region);
+
+/**
+ * At offset @addr of @container, mapped or not, something other than its own backing shows: a
+ * subregion or what is in one, none of them disabled or hidden. As the tree is now, in a
+ * transaction with the edits that were made in it. Context as for fh_region_is_mapped().
+ */
+FH_API bool fh_region_present(struct fh_region *container, uint64_t addr);
 
 /**
  * How the range shows in listings: "ram", "rom" (anything that is read-only), "romd" (in ROM mode),

@@ -64,6 +64,71 @@ void fh_space_each(struct fh_space *space,
 	fh_rcu_read_end(t);
 }
 
+bool fh_space_is_mapped(struct fh_space *space, uint64_t addr, uint64_t size)
+{
+	struct fh_thread *t = fh_thread_self();
+	struct fh_view_cursor cursor;
+	struct fh_range range;
+	bool mapped = size == 0;
+
+	if (size > 0 && size - 1 > UINT64_MAX - addr)
+		return false;
+	fh_rcu_read_begin(t);
+	fh_view_cursor_init(&cursor,
+			    fh_view_set_root(atomic_load_explicit(&space->set,
+								  memory_order_acquire)),
+			    addr);
+	while (!mapped && fh_view_cursor_next(&cursor, &range) && range.first <= addr) {
+		mapped = size - 1 <= range.last - addr;
+		size -= mapped ? 0 : range.last - addr + 1;
+		addr = range.last + 1;
+	}
+	fh_rcu_read_end(t);
+	return mapped;
+}
+
+static bool set_shows(const struct fh_view_set *set, const struct fh_region *region)
+{
+	struct fh_view_cursor cursor;
+	struct fh_range range;
+
+	fh_view_cursor_init(&cursor, fh_view_set_root(set), 0);
+	while (fh_view_cursor_next(&cursor, &range))
+		if (range.region == region)
+			return true;
+	return false;
+}
+
+bool fh_region_is_mapped(struct fh_region *region)
+{
+	struct fh_machine *m = region->object.machine;
+	bool mapped = false;
+
+	fh_topology_look_begin(m);
+	fh_list_for_each_entry(set, &m->topology->sets, struct fh_view_set, all_link)
+		mapped = mapped || set_shows(set, region);
+	fh_topology_look_end(m);
+	return mapped;
+}
+
+bool fh_region_present(struct fh_region *container, uint64_t addr)
+{
+	struct fh_machine *m = container->object.machine;
+	struct fh_render render = { .ordered = false };
+	struct fh_ranges ranges = { .count = 0 };
+	bool present = false;
+
+	fh_topology_look_begin(m);
+	if (container->size > 0 && addr <= fh_size_last(container->size))
+		fh_render_window(&render, container, addr, addr, &ranges);
+	for (size_t i = 0; i < ranges.count; i++)
+		present = present || ranges.at[i].region != container;
+	fh_topology_look_end(m);
+	fh_render_free(&render);
+	fh_vector_free(&ranges);
+	return present;
+}
+
 /* --- Spaces --------------------------------------------------------------------------------- */
 
 static void space_link_root(struct fh_space *space, struct fh_region *root)

@@ -105,6 +105,65 @@ static void lookup_sees_offsets_and_both_ends_of_the_space(void **state)
 	machine_end(m);
 }
 
+static void what_is_mapped_and_present_is_told(void **state)
+{
+	static const struct fh_region_ops ops = { .read = NULL };
+	struct fh_machine *m = machine_begin();
+	struct fh_space *space = fh_machine_memory(m);
+	struct fh_region *box = show(m, fh_region_new_container(m, NULL, 0x4000), BASE);
+	struct fh_region *ram = fh_region_new_ram(m, NULL, 0x1000, NULL);
+	struct fh_region *next = fh_region_new_mmio(m, NULL, 0x1000, &ops, NULL);
+
+	(void)state;
+	assert_int_equal(fh_region_add(box, ram, 0x1000, 0), FH_OK);
+	assert_int_equal(fh_region_add(box, next, 0x2000, 0), FH_OK);
+	assert_true(fh_region_is_mapped(ram));
+	assert_false(fh_region_is_mapped(box)); /* it has nothing of its own */
+	assert_true(fh_space_is_mapped(space, BASE + 0x1000, 0x2000));
+	assert_true(fh_space_is_mapped(space, BASE + 0x1fff, 2));
+	assert_false(fh_space_is_mapped(space, BASE + 0xfff, 2));
+	assert_false(fh_space_is_mapped(space, BASE + 0x1000, 0x2001));
+	assert_false(fh_space_is_mapped(space, BASE + 0x1000, UINT64_MAX));
+	assert_true(fh_space_is_mapped(space, 0, 0));
+	assert_false(fh_region_present(box, 0xfff));
+	assert_true(fh_region_present(box, 0x1000));
+	assert_false(fh_region_present(box, 0x3000));
+	assert_false(fh_region_present(box, 0x4000));
+	/* Something on top hides it; what nobody shows is present all the same. */
+	struct fh_region *cover = fh_region_new_ram(m, NULL, 0x4000, NULL);
+
+	fh_region_add(fh_space_root(space), cover, BASE, 1);
+	assert_false(fh_region_is_mapped(ram));
+	assert_true(fh_region_present(box, 0x1000));
+	fh_region_remove(cover);
+	fh_region_remove(box);
+	assert_false(fh_region_is_mapped(ram));
+	assert_false(fh_space_is_mapped(space, BASE + 0x1000, 1));
+	assert_true(fh_region_present(box, 0x1000));
+	/* In a transaction the tree is changed already, and the views are not. */
+	fh_edit_begin(m);
+	fh_region_add(fh_space_root(space), box, 0, 0);
+	fh_region_set_enabled(next, false);
+	assert_false(fh_region_is_mapped(ram));
+	assert_false(fh_region_present(box, 0x2000));
+	fh_edit_commit(m);
+	assert_true(fh_region_is_mapped(ram));
+	assert_false(fh_region_is_mapped(next));
+	/* A container's own backing is not what is in it; and the end of the space. */
+	fh_region_remove(ram);
+	assert_int_equal(fh_region_add(cover, ram, 0x3000, 0), FH_OK);
+	assert_false(fh_region_present(cover, 0x2fff));
+	assert_true(fh_region_present(cover, 0x3000));
+	fh_region_add(fh_space_root(space), cover, -UINT64_C(0x4000), 0);
+	assert_true(fh_space_is_mapped(space, -UINT64_C(0x4000), 0x4000));
+	assert_false(fh_space_is_mapped(space, -UINT64_C(0x4000), 0x4001));
+	drop(box);
+	drop(cover);
+	drop(ram);
+	drop(next);
+	machine_end(m);
+}
+
 /* --- Mappings ------------------------------------------------------------------------------- */
 
 /* What a map of `size` bytes gives: at least one, at `ptr`, or nothing if that is NULL. */
@@ -521,6 +580,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(lookup_tells_ranges_and_holes),
 		TEST(lookup_sees_offsets_and_both_ends_of_the_space),
+		TEST(what_is_mapped_and_present_is_told),
 		TEST(map_gives_what_is_memory_and_no_more),
 		TEST(map_that_fails_says_why),
 		TEST(mapping_keeps_memory_that_left_the_map),
