@@ -5,6 +5,7 @@
  */
 #include "cli/map.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@ static const char help[] =
 	"Usage: freehold map [--flat|--tree|--json] [-o] [-D] FILE.json\n"
 	"       freehold map --check FILE.json...\n"
 	"       freehold map --diff OLD.json NEW.json\n"
+	"       freehold map --svg OUT [--space NAME] FILE.json\n"
 	"\n"
 	"Build the memory map that the file describes and print it.\n"
 	"\n"
@@ -25,14 +27,18 @@ static const char help[] =
 	"           difference of each that differs, and a count; exit status 1 if any does\n"
 	"  --diff   compare what the spaces of two files show: a line for each range that\n"
 	"           appeared, went, moved or changed; exit status 1 if there is one, 2 on trouble\n"
+	"  --svg    draw what each space shows, and the layers of which that comes, to the\n"
+	"           file OUT (-: standard output); with --space, the spaces of that name alone\n"
 	"  -o       with --flat and --tree: whose each region is\n"
 	"  -D       with --tree: also what is disabled or not shown\n";
 
-enum mode { MODE_FLAT, MODE_TREE, MODE_JSON, MODE_CHECK, MODE_DIFF };
+enum mode { MODE_FLAT, MODE_TREE, MODE_JSON, MODE_CHECK, MODE_DIFF, MODE_SVG };
 
 struct request {
 	enum mode mode;
-	unsigned flags; /* enum fh_mtree */
+	unsigned flags;	   /* enum fh_mtree */
+	const char *out;   /* --svg: the file */
+	const char *space; /* --space, or NULL */
 	char **files;
 	int file_count;
 };
@@ -46,6 +52,7 @@ static const struct {
 	[MODE_JSON] = { "--json", FH_MTREE_JSON },
 	[MODE_CHECK] = { "--check", 0 },
 	[MODE_DIFF] = { "--diff", 0 },
+	[MODE_SVG] = { "--svg", 0 },
 };
 
 /* A map ready to be printed (owned by caller), or NULL and a line on standard error. */
@@ -122,6 +129,40 @@ static int diff_files(const struct request *request)
 	return lines == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static int draw_to(const struct fh_listing *listing, const struct request *request, FILE *out)
+{
+	struct fh_error err = FH_ERROR_INIT;
+
+	if (fh_map_draw(listing, request->space, out, &err) != FH_OK)
+		return fh_cli_fail("%s: %s", request->files[0], err.message);
+	return EXIT_SUCCESS;
+}
+
+static int draw_file(const struct request *request)
+{
+	FH_CLEANUP(fh_map_freep) struct fh_map *map = load_and_build(request->files[0]);
+
+	if (map == NULL)
+		return EXIT_FAILURE;
+
+	FH_CLEANUP(fh_listing_freep) struct fh_listing *listing = fh_map_list(map);
+
+	if (strcmp(request->out, "-") == 0)
+		return draw_to(listing, request, stdout);
+
+	FILE *const out = fopen(request->out, "we");
+
+	if (out == NULL)
+		return fh_cli_fail("%s: %s", request->out, strerror(errno));
+
+	const int status = draw_to(listing, request, out);
+	const bool failed = ferror(out) != 0;
+
+	if ((fclose(out) != 0 || failed) && status == EXIT_SUCCESS)
+		return fh_cli_fail("%s: cannot be written", request->out);
+	return status;
+}
+
 /* The flag of an option that says more, or 0. */
 static unsigned flag_of(const char *option)
 {
@@ -140,7 +181,7 @@ static int parse_mode(const char *option, const char **ret_mode, struct request 
 		return fh_cli_fail("map: there is no option '%s'", option);
 	if (*ret_mode != NULL && strcmp(*ret_mode, option) != 0)
 		return fh_cli_fail("map: %s and %s exclude each other", *ret_mode, option);
-	*ret_mode = option;
+	*ret_mode = modes[found].name;
 	request->mode = (enum mode)found;
 	return EXIT_SUCCESS;
 }
@@ -159,11 +200,17 @@ static int parse(int argc, char **argv, struct request *request)
 			options = false;
 		else if (flag_of(argv[i]) != 0)
 			request->flags |= flag_of(argv[i]);
+		else if (strcmp(argv[i], "--space") == 0 && i + 1 < argc)
+			request->space = argv[++i];
 		else if (parse_mode(argv[i], &mode, request) != EXIT_SUCCESS)
 			return EXIT_FAILURE;
+		else if (request->mode == MODE_SVG && request->out == NULL && i + 1 < argc)
+			request->out = argv[++i];
 	}
 	if (request->file_count == 0)
 		return fh_cli_fail("map: a file is missing; try 'freehold map --help'");
+	if (request->space != NULL && request->mode != MODE_SVG)
+		return fh_cli_fail("map: only --svg has --space");
 	if (request->mode == MODE_DIFF && request->file_count != 2)
 		return fh_cli_fail("map: --diff takes two files");
 	if (request->file_count > 1 && request->mode != MODE_CHECK && request->mode != MODE_DIFF)
@@ -191,6 +238,8 @@ int fh_cli_map(int argc, char **argv)
 		return check_files(&request);
 	case MODE_DIFF:
 		return diff_files(&request);
+	case MODE_SVG:
+		return draw_file(&request);
 	default:
 		return print_file(&request);
 	}

@@ -158,6 +158,14 @@ void fh_map_compare(const struct fh_map *map, const char *path, FILE *out,
 
 
 /*
+ * map-svg.c: draw the spaces of that name, or, if it is NULL, every view that shows anything.
+ * Errors: FH_ENOENT no space has the name; FH_ELIMIT there is too much to draw. Then nothing is
+ * written.
+ */
+enum fh_code fh_map_draw(const struct fh_listing *listing, const char *space, FILE *out,
+			 struct fh_error *err);
+
+/*
  * map-diff.c: what the spaces of two maps show differently, a line each. Returns the number of
  * lines.
  */

@@ -57,6 +57,7 @@ static void check_again(const char *printed)
 	listing = fh_map_list(map);
 	if (fh_map_diff(listing, listing, stderr) > 0)
 		abort();
+	fh_map_draw(listing, NULL, out, NULL);
 	fh_listing_free(listing);
 	fh_map_compare(map, "again", out, &tally);
 	if (strcmp(printed, again) != 0 || tally.differ > 0) {
