@@ -234,10 +234,14 @@ struct fh_mapped {
  * filled here by an access with @attrs, with all that goes with one; otherwise with zeros. What was
  * written to it gets to its place with fh_mapping_unmap().
  *
+ * Behind an IOMMU what is mapped is what its translation leads to, as far as that goes; it is so
+ * until the mapping ends, for which an invalidation (iommu.h) waits.
+ *
  * NULL: `ret->code` says why.
  *   FH_ENOENT   a hole or a reservation is there (tx: FH_TX_DECODE_ERROR)
- *   FH_EPERM    @attrs do not permit it (FH_TX_DENIED)
- *   FH_EIO      the buffer could not be filled: `tx` is what came of reading
+ *   FH_EPERM    @attrs or an IOMMU do not permit it (FH_TX_DENIED)
+ *   FH_EIO      translation failed otherwise, or the buffer could not be filled: `tx` is what came
+ *               of reading
  *   FH_EAGAIN   there is no room at this moment: see fh_space_notify_room() (FH_TX_DEVICE_ERROR, as
  *               all that follow)
  *   FH_ENOTSUP  not without a bounce buffer, and FH_MAP_DIRECT_ONLY is given or the limit is 0

@@ -1,24 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bounce buffers. See bounce.h for R1 to R4.
+ * Bounce buffers. See bounce.h for R1 to R5.
  */
 #include "memory/bounce.h"
 
 #include "base/alloc.h"
 #include "memory/chain.h"
+#include "memory/iommu.h"
 #include "memory/lookaside.h"
 #include "memory/room.h"
 #include "memory/transfer.h"
 
 struct fh_bounce {
 	struct fh_pin_tail tail; /* R1 */
-	struct fh_room *room;
+	struct fh_room *room;	 /* NULL: no buffer: R5 */
+	struct fh_iommu_use *uses; /* R5 */
+	unsigned use_count;
 	uint64_t size;
 	uint64_t offset;      /* in the region */
 	uint32_t range_flags; /* how the region showed */
 	bool writes;	      /* FH_MAP_WRITE */
 	struct fh_attrs attrs;
 	_Alignas(16) uint8_t data[];
+};
+
+/* What is at an address, behind IOMMUs if there are any. */
+struct place {
+	struct fh_range range; /* from the address on; region NULL: nothing */
+	uint64_t size;	       /* of what was asked for, as far as it goes */
+	struct fh_trail trail; /* its hops */
 };
 
 struct fh_mapping *fh_mapped_fail(struct fh_mapped *ret, enum fh_code code, enum fh_tx tx)
@@ -32,8 +42,12 @@ static void bounce_free(struct fh_bounce *bounce)
 	struct fh_room *room = bounce->room;
 	const uint64_t size = bounce->size;
 
+	for (unsigned i = 0; i < bounce->use_count; i++)
+		fh_iommu_use_end(&bounce->uses[i]);
+	fh_free(bounce->uses);
 	fh_free(bounce);
-	fh_room_give(room, size);
+	if (room)
+		fh_room_give(room, size);
 }
 
 /* The holder has been disposed of. */
@@ -70,12 +84,52 @@ static enum fh_tx bounce_run(struct fh_thread *t, struct fh_region *region,
 
 /* --- Map ------------------------------------------------------------------------------------ */
 
+/* In a read section, to whose end it is valid. FH_TX_OK, or what an access would come to. */
+static enum fh_tx place_find(struct fh_thread *t, struct fh_space *space, uint64_t addr,
+			     uint64_t size, unsigned access, struct fh_attrs attrs,
+			     struct place *ret)
+{
+	struct fh_view_hit hit;
+	enum fh_tx tx;
+
+	/* A translation may have blocked, and what was found before it be gone. */
+	for (unsigned tries = 0; tries < FH_IOMMU_HOPS; tries++) {
+		const uint64_t seen = t->left;
+
+		ret->trail.hops = 0;
+		ret->size = size;
+		if (!fh_view_find(fh_space_view(space), addr, &hit))
+			return FH_TX_DECODE_ERROR;
+		ret->range = fh_view_hit_range(hit);
+		ret->range.offset += addr - ret->range.first;
+		ret->range.first = addr;
+		if (ret->range.region->kind == FH_REGION_IOMMU) {
+			tx = fh_iommu_follow(t, ret->range.region, ret->range.offset, size, access,
+					     attrs, &ret->trail);
+			if (tx != FH_TX_OK)
+				return tx;
+			ret->range = ret->trail.range;
+			ret->size = ret->trail.size;
+		}
+		if (ret->size - 1 > ret->range.last - ret->range.first)
+			ret->size = ret->range.last - ret->range.first + 1;
+		if (seen == t->left || ret->trail.hops < 2)
+			return FH_TX_OK;
+	}
+	return FH_TX_REENTRY;
+}
+
+static enum fh_code code_of_tx(enum fh_tx tx)
+{
+	return tx == FH_TX_DECODE_ERROR ? FH_ENOENT : tx == FH_TX_DENIED ? FH_EPERM : FH_EIO;
+}
+
 /* What is there that can be bounced: FH_OK, or what is wrong with it. */
 static enum fh_code bounce_judge(const struct fh_region *region, unsigned flags,
 				 struct fh_attrs attrs, enum fh_tx *ret_tx)
 {
 	*ret_tx = FH_TX_DECODE_ERROR;
-	if (!region || (!fh_region_has_callbacks(region) && !fh_region_has_ram(region)))
+	if (!fh_region_has_callbacks(region) && !fh_region_has_ram(region))
 		return FH_ENOENT;
 	*ret_tx = FH_TX_DENIED;
 	if (attrs.memory_only && fh_region_has_callbacks(region))
@@ -84,35 +138,32 @@ static enum fh_code bounce_judge(const struct fh_region *region, unsigned flags,
 	return flags & FH_MAP_DIRECT_ONLY ? FH_ENOTSUP : FH_OK;
 }
 
-/* A buffer with room for it; *ret_code otherwise. */
-static struct fh_bounce *bounce_new(struct fh_space *space, const struct fh_range *range,
-				    uint64_t size, unsigned flags, struct fh_attrs attrs,
-				    struct fh_object *holder, enum fh_code *ret_code)
+/* With a buffer of size bytes, or none of 0; or NULL. */
+static struct fh_bounce *bounce_new(const struct place *place, uint64_t size, unsigned flags,
+				    struct fh_attrs attrs)
 {
-	struct fh_room *room;
 	struct fh_bounce *bounce;
 
-	*ret_code = fh_room_take(space, holder, &size, &room);
-	if (*ret_code != FH_OK)
-		return NULL;
 	bounce = size <= SIZE_MAX - sizeof(*bounce) ? fh_try_zalloc(1, sizeof(*bounce) + size) :
 						      NULL;
-	if (!bounce) {
-		fh_room_give(room, size);
-		*ret_code = FH_ENOMEM;
+	if (!bounce)
 		return NULL;
-	}
 	bounce->tail.end = bounce_end;
-	bounce->room = room;
 	bounce->size = size;
-	bounce->offset = range->offset;
-	bounce->range_flags = range->flags;
+	bounce->offset = place->range.offset;
+	bounce->range_flags = place->range.flags;
 	bounce->writes = flags & FH_MAP_WRITE;
 	bounce->attrs = attrs;
+	/* In the section in which it was translated. */
+	if (place->trail.hops > 0)
+		bounce->uses = fh_zalloc(place->trail.hops * sizeof(*bounce->uses));
+	for (; bounce->use_count < place->trail.hops; bounce->use_count++)
+		fh_iommu_use_begin(&bounce->uses[bounce->use_count],
+				   &place->trail.hop[bounce->use_count]);
 	return bounce;
 }
 
-/* Fill it, and hang it on a pin. The region is held. Consumes the buffer where it fails. */
+/* Fill the buffer, and hang it on a pin. The region is held. Consumed where it fails. */
 static struct fh_mapping *bounce_pin(struct fh_thread *t, struct fh_region *region,
 				     struct fh_bounce *bounce, unsigned flags,
 				     struct fh_object *holder, struct fh_mapped *ret)
@@ -120,7 +171,7 @@ static struct fh_mapping *bounce_pin(struct fh_thread *t, struct fh_region *regi
 	struct fh_pin *pin;
 	enum fh_tx tx = FH_TX_OK;
 
-	if (flags & FH_MAP_READ)
+	if (bounce->room && (flags & FH_MAP_READ))
 		tx = bounce_run(t, region, bounce,
 				&(struct fh_transfer){ .kind = FH_TRANSFER_READ,
 						       .to = bounce->data,
@@ -131,11 +182,12 @@ static struct fh_mapping *bounce_pin(struct fh_thread *t, struct fh_region *regi
 	}
 	FH_POINT("bounce.filled");
 	*ret = (struct fh_mapped){
-		.ptr = bounce->data,
+		.ptr = bounce->room ? bounce->data : region->ram + bounce->offset,
 		.size = bounce->size,
-		.bounced = true,
+		.bounced = bounce->room,
 	};
-	pin = fh_pin_take_tail(&region->object, holder, "bounce", &bounce->tail);
+	pin = fh_pin_take_tail(&region->object, holder, bounce->room ? "bounce" : "map",
+			       &bounce->tail);
 	if (!pin) {
 		bounce_free(bounce);
 		return fh_mapped_fail(ret, FH_EDEAD, FH_TX_DEVICE_ERROR);
@@ -143,34 +195,71 @@ static struct fh_mapping *bounce_pin(struct fh_thread *t, struct fh_region *regi
 	return (struct fh_mapping *)pin;
 }
 
+/* R5: the memory itself, behind IOMMUs. */
+static struct fh_bounce *bounce_direct(const struct place *place, unsigned flags,
+				       struct fh_attrs attrs)
+{
+	struct fh_bounce *bounce = bounce_new(place, 0, flags, attrs);
+
+	if (bounce)
+		bounce->size = place->size;
+	return bounce;
+}
+
+/* A buffer, and room for it; *ret_code otherwise. */
+static struct fh_bounce *bounce_buffer(struct fh_space *space, const struct place *place,
+				       unsigned flags, struct fh_attrs attrs,
+				       struct fh_object *holder, enum fh_code *ret_code)
+{
+	uint64_t size = place->size;
+	struct fh_bounce *bounce;
+	struct fh_room *room;
+
+	*ret_code = fh_room_take(space, holder, &size, &room);
+	if (*ret_code != FH_OK)
+		return NULL;
+	bounce = bounce_new(place, size, flags, attrs);
+	if (bounce) {
+		bounce->room = room;
+	} else {
+		fh_room_give(room, size);
+		*ret_code = FH_ENOMEM;
+	}
+	return bounce;
+}
+
 struct fh_mapping *fh_bounce_map(struct fh_thread *t, struct fh_space *space, uint64_t addr,
 				 uint64_t size, unsigned flags, struct fh_attrs attrs,
 				 struct fh_object *holder, struct fh_mapped *ret)
 {
-	struct fh_range range = { .region = NULL };
-	struct fh_view_hit hit;
+	const unsigned direct = flags & (FH_MAP_READ | FH_MAP_WRITE);
 	struct fh_bounce *bounce;
 	struct fh_mapping *mapping;
-	enum fh_code code;
-	enum fh_tx tx;
+	struct fh_region *region;
+	enum fh_code code = FH_ENOMEM;
+	struct place place;
+	enum fh_tx tx = place_find(t, space, addr, size, direct, attrs, &place);
 
-	if (fh_view_find(fh_space_view(space), addr, &hit))
-		range = fh_view_hit_range(hit);
-	code = bounce_judge(range.region, flags, attrs, &tx);
-	if (code != FH_OK)
-		return fh_mapped_fail(ret, code, tx);
+	if (tx != FH_TX_OK)
+		return fh_mapped_fail(ret, code_of_tx(tx), tx);
 	/* Nothing is read for one who cannot have it. */
 	if (fh_object_has(holder, FH_OBJECT_DETACHED))
 		return fh_mapped_fail(ret, FH_EDEAD, FH_TX_DEVICE_ERROR);
-	range.offset += addr - range.first;
-	if (size - 1 > range.last - addr)
-		size = range.last - addr + 1;
-	bounce = bounce_new(space, &range, size, flags, attrs, holder, &code);
+	region = place.range.region;
+	if ((fh_direct(region, place.range.flags) & direct) == direct &&
+	    (!attrs.memory_only || region->kind == FH_REGION_RAM)) {
+		bounce = bounce_direct(&place, flags, attrs);
+	} else {
+		code = bounce_judge(region, flags, attrs, &tx);
+		if (code != FH_OK)
+			return fh_mapped_fail(ret, code, tx);
+		bounce = bounce_buffer(space, &place, flags, attrs, holder, &code);
+	}
 	if (!bounce)
 		return fh_mapped_fail(ret, code, FH_TX_DEVICE_ERROR);
-	fh_object_hold(&range.region->object);
-	mapping = bounce_pin(t, range.region, bounce, flags, holder, ret);
-	fh_object_unhold(&range.region->object);
+	fh_object_hold(&region->object);
+	mapping = bounce_pin(t, region, bounce, flags, holder, ret);
+	fh_object_unhold(&region->object);
 	return mapping;
 }
 
@@ -187,7 +276,7 @@ enum fh_tx fh_bounce_unmap(struct fh_pin *pin, uint64_t written)
 		return written == 0 ? FH_TX_OK : FH_TX_DECODE_ERROR;
 	FH_POINT("bounce.stolen");
 	fh_chain_assert_may_access(t);
-	if (bounce->writes && written > 0) {
+	if (bounce->room && bounce->writes && written > 0) {
 		if (written > bounce->size)
 			written = bounce->size;
 		fh_rcu_read_begin(t);

@@ -9,6 +9,9 @@
  * R3. It is filled before the pin is taken: until then it is the mapping thread's alone.
  * R4. Writing back passes the map by, as a pinned section does (pinned.c): it looks at the shown bit
  *     of the region's owner itself, and again whenever the read section was left in between.
+ * R5. A mapping through IOMMUs has a tail in any case, with a buffer or without: it uses the
+ *     translations (iommu.h, R2) from the section in which they were made to the end of the pin, or
+ *     to that of the writing back, for which their invalidations wait.
  */
 #ifndef MEMORY_BOUNCE_H
 #define MEMORY_BOUNCE_H

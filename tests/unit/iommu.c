@@ -488,6 +488,108 @@ static void iommu_that_goes_ends_its_invalidations(void **state)
 	assert_true(done_within(20000));
 }
 
+/* --- Mappings --------------------------------------------------------------------------------- */
+
+static struct probe_hooks mapper_hooks;
+
+static struct fh_device *mapper_plug(void)
+{
+	memset(&mapper_hooks, 0, sizeof(mapper_hooks));
+	return probe_plug(m, "mapper", &mapper_hooks, 0x20000000);
+}
+
+static void mapping_is_of_the_memory_behind_and_holds_up_its_invalidation(void **state)
+{
+	struct table *table = &tables[0];
+	struct fh_device *mapper = mapper_plug();
+	struct fh_mapped mapped, later;
+	struct fh_mapping *mapping, *second;
+
+	(void)state;
+	dones = 0;
+	table_map(table, 2, 0x7000, RW);
+	mapping = fh_space_map(table->bus, 0x2010, 0x2000, FH_MAP_WRITE, FH_ATTRS_NONE, mapper,
+			       &mapped);
+	assert_non_null(mapping);
+	assert_ptr_equal(mapped.ptr, (uint8_t *)fh_region_ram(ram) + 0x7010);
+	assert_int_equal(mapped.size, PAGE - 0x10);
+	assert_false(mapped.bounced);
+	table_map(table, 2, 0x9000, RW);
+	fh_iommu_invalidate(table->region, 0, 0x2000, 0x2fff, done, NULL);
+	/* A later mapping leads elsewhere and is not waited for. */
+	second = fh_space_map(table->bus, 0x2010, 4, FH_MAP_READ, FH_ATTRS_NONE, mapper, &later);
+	assert_ptr_equal(later.ptr, (uint8_t *)fh_region_ram(ram) + 0x9010);
+	assert_false(done_within(30));
+	assert_int_equal(fh_mapping_unmap(mapping, 4), FH_TX_OK);
+	assert_true(done_within(20000));
+	/* What its holder's end unmaps is over as well. */
+	dones = 0;
+	fh_iommu_invalidate(table->region, 0, 0, UINT64_MAX, done, NULL);
+	assert_false(done_within(30));
+	fh_device_unplug(mapper);
+	assert_true(done_within(20000));
+	(void)second;
+}
+
+static void registers_behind_are_bounced_and_written_where_it_led(void **state)
+{
+	struct table *table = &tables[0];
+	struct fh_device *mapper = mapper_plug();
+	struct fh_mapped mapped;
+	struct fh_mapping *mapping;
+
+	(void)state;
+	dones = 0;
+	table_map(table, 2, 0x20000000, RW);
+	mapping = fh_space_map(table->bus, 0x2000, 4, FH_MAP_READ | FH_MAP_WRITE, FH_ATTRS_NONE,
+			       mapper, &mapped);
+	assert_non_null(mapping);
+	assert_true(mapped.bounced);
+	assert_int_equal(*(uint32_t *)mapped.ptr, PROBE_CANARY);
+	table_map(table, 2, 0x7000, RW);
+	fh_iommu_invalidate(table->region, 0, 0, UINT64_MAX, done, NULL);
+	assert_false(done_within(30));
+	assert_int_equal(fh_mapping_unmap(mapping, 4), FH_TX_OK);
+	assert_true(done_within(20000));
+	assert_true(mapper_hooks.writes > 0);
+	assert_int_equal(ram32(0x7000), 0);
+	fh_device_unplug(mapper);
+}
+
+static void mapping_is_refused_as_an_access_is(void **state)
+{
+	struct table *table = &tables[0];
+	struct fh_device *mapper = mapper_plug();
+	struct fh_mapped mapped;
+	struct fh_mapping *mapping;
+
+	(void)state;
+	table_map(table, 2, 0x7000, FH_IOMMU_READ);
+	table_map(table, 3, 0x60000000, RW);
+	assert_null(fh_space_map(table->bus, 0x2000, 4, FH_MAP_WRITE, FH_ATTRS_NONE, mapper,
+				 &mapped));
+	assert_int_equal(mapped.code, FH_EPERM);
+	assert_int_equal(mapped.tx, FH_TX_DENIED);
+	mapping = fh_space_map(table->bus, 0x2000, 4, FH_MAP_READ, FH_ATTRS_NONE, mapper, &mapped);
+	assert_non_null(mapping);
+	fh_mapping_unmap(mapping, 0);
+	assert_null(fh_space_map(table->bus, 0x3000, 4, FH_MAP_READ, FH_ATTRS_NONE, mapper,
+				 &mapped));
+	assert_int_equal(mapped.code, FH_ENOENT);
+	/* Atomics go the same way. */
+	uint64_t old;
+
+	table_map(table, 4, 0x8000, RW);
+	assert_int_equal(fh_space_fetch(table->bus, 0x4004, 4, FH_LE, FH_ATTRS_NONE, FH_ATOMIC_ADD,
+					5, &old),
+			 FH_TX_OK);
+	assert_int_equal(ram32(0x8004), 5);
+	assert_int_equal(fh_space_fetch(table->bus, 0x2004, 4, FH_LE, FH_ATTRS_NONE, FH_ATOMIC_ADD,
+					5, &old),
+			 FH_TX_DENIED);
+	fh_device_unplug(mapper);
+}
+
 /* --- Lifetimes -------------------------------------------------------------------------------- */
 
 static void unplug_run(void *arg)
@@ -535,6 +637,9 @@ int main(void)
 		test(invalidation_waits_for_accesses_that_were_translated_before),
 		test(invalidation_waits_for_mappings_of_its_range_and_for_no_later_ones),
 		test(iommu_that_goes_ends_its_invalidations),
+		test(mapping_is_of_the_memory_behind_and_holds_up_its_invalidation),
+		test(registers_behind_are_bounced_and_written_where_it_led),
+		test(mapping_is_refused_as_an_access_is),
 		test(unplug_waits_for_a_translation_that_blocks),
 	};
 
