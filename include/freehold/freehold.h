@@ -6,6 +6,7 @@
 #include <freehold/base.h>
 #include <freehold/cached.h>
 #include <freehold/device.h>
+#include <freehold/dirty.h>
 #include <freehold/iommu.h>
 #include <freehold/listing.h>
 #include <freehold/machine.h>

@@ -140,6 +140,8 @@ struct fh_section {
 	bool readonly;	  /**< guest writes do not reach `ptr` */
 	bool rom_mode;	  /**< a ROM device in ROM mode: reads from `ptr`, writes by callback */
 	bool nonvolatile;
+	uint8_t log_mask; /**< clients that log writes (dirty.h): not 0: who writes to `ptr` calls
+			       fh_dirty_mark() afterwards */
 };
 
 /**
@@ -307,8 +309,9 @@ FH_API struct fh_waiter *fh_waiter_cancel(struct fh_waiter *waiter);
  * under the topology lock, after the new view is published and before the grace period of the old
  * one begins. They may not edit, access, dispose, wait, or take a device's domain. In one
  * transaction all removals come before all additions. Sections are borrowed for the call. All
- * optional. For each commit that changes the view of the space: begin, remove..., add..., batch,
- * commit; each step for all listeners of the space before the next one.
+ * optional. For each commit that changes the view of the space, or who logs what it shows: begin,
+ * remove..., add..., log_start and log_stop..., batch (unless only logging has changed), commit;
+ * each step for all listeners of the space before the next one.
  * fh_space_each() and the functions that only look at regions may be called.
  */
 struct fh_listener_ops {
@@ -321,6 +324,33 @@ struct fh_listener_ops {
 	void (*batch)(void *state, const struct fh_section *removed, size_t removed_count,
 		      const struct fh_section *added, size_t added_count);
 	void (*commit)(void *state, struct fh_space *space);
+
+	/*
+	 * Dirty logging (dirty.h). A change of who logs is neither a removal nor an addition.
+	 */
+
+	/**
+	 * More clients log writes to the section: those of section->log_mask; before the commit it
+	 * were those of @old_mask. Also after each addition of a section that is logged, with
+	 * @old_mask 0. From its return on, whoever writes to section->ptr, other than through the
+	 * library, has to notice which pages; the writes of a moment before that are not asked for.
+	 */
+	void (*log_start)(void *state, const struct fh_section *section, uint8_t old_mask);
+	/**
+	 * Less clients do, or none. A section that is removed is logged no more without this: bits
+	 * of it that are still to be brought are marked in `remove`.
+	 */
+	void (*log_stop)(void *state, const struct fh_section *section, uint8_t old_mask);
+	/**
+	 * Somebody is going to take bits of the section, a part of a range: bring those that are
+	 * known here alone, with fh_dirty_mark(section->region, ...). Not within a commit.
+	 */
+	void (*log_sync)(void *state, const struct fh_section *section);
+	/**
+	 * Bits of the section, a part of a range, have been taken, and who did has not yet read the
+	 * pages: notice writes to pages that log_sync brought once more. Not within a commit.
+	 */
+	void (*log_clear)(void *state, const struct fh_section *section);
 };
 
 /**

@@ -128,7 +128,17 @@ static void map_removed(void *state, const struct fh_section *section)
 	tlb_note_map_change(&cpu->hart, section->first, section->last);
 }
 
-static const struct fh_listener_ops listener_ops = {.remove = map_removed};
+/* Entries that permit writes must go (tlb.h R3); without such, more clients are nothing new. */
+static void map_logged(void *state, const struct fh_section *section, uint8_t old_mask)
+{
+	if (old_mask == 0)
+		map_removed(state, section);
+}
+
+static const struct fh_listener_ops listener_ops = {
+	.remove = map_removed,
+	.log_start = map_logged,
+};
 
 /* --- Slices ----------------------------------------------------------------------------------- */
 

@@ -185,8 +185,7 @@ bool hart_system(struct hart *h, uint32_t insn);
 /*
  * mmu.c: loads and stores that the TLB does not serve: misses, registers, page crossing, pages of
  * code. `size` 1, 2, 4, 8, any alignment. The value is zero-extended. False: h->trap is set, and of
- * a store nothing is done. A store to RAM whose tlb_fill() says *code calls blocks_note_store()
- * afterwards.
+ * a store nothing is done. A store to RAM is followed by tlb_stored().
  */
 bool hart_load_slow(struct hart *h, uint64_t va, unsigned size, uint64_t *ret);
 bool hart_store_slow(struct hart *h, uint64_t va, unsigned size, uint64_t value);

@@ -68,7 +68,7 @@ struct place {
 	void *host;
 	uint64_t pa;
 	unsigned size;
-	bool code; /* tell block.c of a store */
+	struct tlb_store store;
 };
 
 static bool place_find(struct hart *h, uint32_t insn, enum access access, struct place *ret)
@@ -78,7 +78,7 @@ static bool place_find(struct hart *h, uint32_t insn, enum access access, struct
 	const bool load = access == ACCESS_LOAD;
 
 	ret->size = insn & 0x1000 ? 8 : 4;
-	ret->code = false;
+	ret->store = (struct tlb_store){ 0 };
 	if (va & (ret->size - 1)) {
 		hart_raise(h, load ? CAUSE_LOAD_MISALIGNED : CAUSE_STORE_MISALIGNED, va);
 		return false;
@@ -88,7 +88,7 @@ static bool place_find(struct hart *h, uint32_t insn, enum access access, struct
 		ret->pa = tlb_physical(h->tlb, va);
 		return true;
 	}
-	ret->host = tlb_fill(h, va, access, ret->size, &ret->pa, &ret->code);
+	ret->host = tlb_fill(h, va, access, ret->size, &ret->pa, &ret->store);
 	if (!ret->host && h->trap.cause == CAUSE_NONE)
 		hart_raise(h, load ? CAUSE_LOAD_ACCESS : CAUSE_STORE_ACCESS, va); /* R4 */
 	return ret->host;
@@ -139,8 +139,8 @@ bool memory_sc(struct hart *h, uint32_t insn)
 	}
 	h->reservation = UINT64_MAX;
 	h->x[insn_rd(insn)] = !done;
-	if (done && place.code)
-		blocks_note_store(h, place.pa, place.size);
+	if (done)
+		tlb_stored(h, &place.store, place.pa, place.size);
 	return true;
 }
 
@@ -193,8 +193,7 @@ bool memory_amo(struct hart *h, uint32_t insn)
 	else
 		old = (uint64_t)(int32_t)amo_word(place.host, (uint32_t)operand, insn >> 27);
 	h->x[insn_rd(insn)] = old;
-	if (place.code)
-		blocks_note_store(h, place.pa, place.size);
+	tlb_stored(h, &place.store, place.pa, place.size);
 	return true;
 }
 
@@ -225,13 +224,13 @@ static bool cbo_manage(struct hart *h, uint64_t block)
 static bool cbo_zero(struct hart *h, uint64_t block)
 {
 	const struct tlb_entry *entry = tlb_data(h, block);
-	bool code = false;
-	uint64_t pa, *host;
+	struct tlb_store store = { 0 };
+	uint64_t pa = 0, *host;
 
 	if (entry->write == (block & TLB_PAGE_MASK)) {
 		host = tlb_host(entry, block);
 	} else {
-		host = tlb_fill(h, block, ACCESS_STORE, CBO_BLOCK_SIZE, &pa, &code);
+		host = tlb_fill(h, block, ACCESS_STORE, CBO_BLOCK_SIZE, &pa, &store);
 		if (!host && h->trap.cause == CAUSE_NONE)
 			hart_raise(h, CAUSE_STORE_ACCESS, block);
 		if (!host)
@@ -239,8 +238,7 @@ static bool cbo_zero(struct hart *h, uint64_t block)
 	}
 	for (unsigned i = 0; i < CBO_BLOCK_SIZE / 8; i++)
 		__atomic_store_n(&host[i], 0, __ATOMIC_RELAXED);
-	if (code)
-		blocks_note_store(h, pa, CBO_BLOCK_SIZE);
+	tlb_stored(h, &store, pa, CBO_BLOCK_SIZE);
 	return true;
 }
 

@@ -17,6 +17,7 @@
 #include "cpu/privileged.h"
 #include "cpu/tlb.h"
 
+#include <freehold/dirty.h>
 #include <string.h>
 
 /* Page table entries: priv 4.4.1. */
@@ -227,14 +228,14 @@ static void enter_page(struct hart *h, uint64_t va, const struct how *how,
 	perms &= pmp_permissions(h, page, TLB_PAGE_SIZE, how->priv, &partial);
 	if (partial)
 		return;
-	if (code)
+	if (code || section->log_mask)
 		perms &= ~PERM_W; /* tlb.h R3 */
 	tlb_enter(h, va, page, (char *)section->ptr + (page - section->first), perms,
 		  how->access == ACCESS_FETCH, t->leaf_size);
 }
 
 void *tlb_fill(struct hart *h, uint64_t va, enum access access, unsigned size, uint64_t *ret_pa,
-	       bool *code)
+	       struct tlb_store *store)
 {
 	const struct how how = how_of(h, access);
 	struct fh_section section;
@@ -258,10 +259,22 @@ void *tlb_fill(struct hart *h, uint64_t va, enum access access, unsigned size, u
 		return NULL;
 	}
 	has = access != ACCESS_FETCH && has_code(h, t.pa);
-	if (code)
-		*code = has;
+	if (store)
+		*store = (struct tlb_store){
+			.code = has,
+			.logged = section.log_mask ? section.region : NULL,
+			.offset = section.offset + (t.pa - section.first),
+		};
 	enter_page(h, va, &how, &t, &section, has);
 	return (char *)section.ptr + (t.pa - section.first);
+}
+
+void tlb_stored(struct hart *h, const struct tlb_store *store, uint64_t pa, unsigned size)
+{
+	if (store->logged)
+		fh_dirty_mark(store->logged, store->offset, size);
+	if (store->code)
+		blocks_note_store(h, pa, size);
 }
 
 /* --- The slow way ----------------------------------------------------------------------------- */
@@ -347,15 +360,14 @@ static bool load_whole(struct hart *h, uint64_t va, unsigned size, uint64_t *ret
 
 static bool store_whole(struct hart *h, uint64_t va, unsigned size, uint64_t value)
 {
-	bool code = false;
+	struct tlb_store store;
 	enum fh_tx tx;
 	uint64_t pa;
-	void *const p = tlb_fill(h, va, ACCESS_STORE, size, &pa, &code);
+	void *const p = tlb_fill(h, va, ACCESS_STORE, size, &pa, &store);
 
 	if (p) {
 		memory_store(p, size, value);
-		if (code)
-			blocks_note_store(h, pa, size);
+		tlb_stored(h, &store, pa, size);
 		return true;
 	}
 	if (h->trap.cause != CAUSE_NONE)
@@ -377,13 +389,13 @@ static unsigned first_part(uint64_t va, unsigned size)
 struct parts {
 	void *low, *high;
 	uint64_t low_pa, high_pa;
-	bool low_code, high_code;
+	struct tlb_store low_store, high_store;
 };
 
 static void *part_find(struct hart *h, uint64_t va, unsigned size, enum access access,
-		       uint64_t *ret_pa, bool *ret_code)
+		       uint64_t *ret_pa, struct tlb_store *ret_store)
 {
-	void *const p = tlb_fill(h, va, access, size, ret_pa, ret_code);
+	void *const p = tlb_fill(h, va, access, size, ret_pa, ret_store);
 
 	if (!p && h->trap.cause == CAUSE_NONE)
 		access_fault(h, access, va);
@@ -393,10 +405,11 @@ static void *part_find(struct hart *h, uint64_t va, unsigned size, enum access a
 static bool parts_find(struct hart *h, uint64_t va, unsigned first, unsigned size,
 		       enum access access, struct parts *ret)
 {
-	ret->low = part_find(h, va, first, access, &ret->low_pa, &ret->low_code);
+	ret->low = part_find(h, va, first, access, &ret->low_pa, &ret->low_store);
 	if (!ret->low)
 		return false;
-	ret->high = part_find(h, va + first, size - first, access, &ret->high_pa, &ret->high_code);
+	ret->high = part_find(h, va + first, size - first, access, &ret->high_pa,
+			      &ret->high_store);
 	return ret->high;
 }
 
@@ -424,9 +437,7 @@ bool hart_store_slow(struct hart *h, uint64_t va, unsigned size, uint64_t value)
 		return false;
 	memory_store(parts.low, first, value);
 	memory_store(parts.high, size - first, value >> (8 * first));
-	if (parts.low_code)
-		blocks_note_store(h, parts.low_pa, first);
-	if (parts.high_code)
-		blocks_note_store(h, parts.high_pa, size - first);
+	tlb_stored(h, &parts.low_store, parts.low_pa, first);
+	tlb_stored(h, &parts.high_store, parts.high_pa, size - first);
 	return true;
 }

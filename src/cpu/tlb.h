@@ -12,6 +12,8 @@
  *     each entry, whichever tags are set.
  * R3. No entry has a `write` tag for a page of which a hart keeps decoded code: those stores go the
  *     slow way, which tells block.c. When a page becomes one, tlb_protect() makes it so.
+ *     The same holds for pages of which somebody logs the writes (freehold/dirty.h): those stores go
+ *     the slow way too, which marks them. When logging starts, the listener has the entries dropped.
  * R4. `epoch` of a table is unique to what it can have held since it was last flushed, fully or in
  *     part: who remembers a translation of fetches compares it. So a flush of one address gives a new
  *     epoch even where the entry is there no more: it may have been evicted, and still be remembered.
@@ -79,15 +81,25 @@ static inline uint64_t tlb_physical(const struct tlb *tlb, uint64_t va)
 	return tlb->pages[(va >> TLB_PAGE_BITS) & (tlb->count - 1)] + (va & ~TLB_PAGE_MASK);
 }
 
+/* Who has to be told of a store, after it was made. */
+struct tlb_store {
+	bool code;		  /* blocks_note_store() */
+	struct fh_region *logged; /* fh_dirty_mark() at offset; NULL: nobody logs it */
+	uint64_t offset;
+};
+
 /*
  * mmu.c: translate, check, and put what is memory into the TLB (of fetches for ACCESS_FETCH). The
- * access does not cross a page. Returns the host address, with *ret_pa the physical one, and *code
- * (may be NULL) whether a store has to be told to blocks_note_store(); such a store is not entered.
+ * access does not cross a page. Returns the host address, with *ret_pa the physical one, and in
+ * *store (may be NULL) who has to be told of a store; such a store is not entered.
  * NULL with h->trap.cause set: a fault. NULL with CAUSE_NONE: registers, or memory that cannot be
  * accessed so, at *ret_pa; for ACCESS_FETCH that is an access fault.
  */
 void *tlb_fill(struct hart *h, uint64_t va, enum access access, unsigned size, uint64_t *ret_pa,
-	       bool *code);
+	       struct tlb_store *store);
+
+/* mmu.c: the store of `size` bytes at `pa`, for which tlb_fill() gave `store`, was made. */
+void tlb_stored(struct hart *h, const struct tlb_store *store, uint64_t pa, unsigned size);
 
 /* tlb.c: after every change of priv, mstatus (MPRV, MPP, SUM, MXR), satp: choose the tables. */
 void tlb_select(struct hart *h);

@@ -10,6 +10,7 @@
  *     lookaside; it knows nothing else, and whatever it does not know goes the long way from the
  *     start.
  */
+#include "memory/dirty.h"
 #include "memory/dispatch.h"
 #include "memory/lookaside.h"
 #include "memory/ram.h"
@@ -205,6 +206,20 @@ static FH_ASIDE enum fh_tx store_simple(struct fh_space *space, const struct fh_
 	return tx;
 }
 
+/* To memory that is logged. */
+static FH_ASIDE enum fh_tx store_logged(const struct fh_look *look, uint64_t addr, unsigned size,
+					enum fh_order order, uint64_t value)
+{
+	struct fh_thread *t = fh_thread_self();
+
+	if (order == FH_BE)
+		value = fh_swap(mask(value, size), size);
+	fh_ram_store((void *)(look->ram_bias + addr), value, size);
+	fh_dirty_mark_range(look->region, addr + look->bias, size);
+	fh_rcu_read_end(t);
+	return FH_TX_OK;
+}
+
 /* With what was found, or NULL. */
 static inline __attribute__((always_inline)) enum fh_tx
 load_found(struct fh_thread *t, struct fh_space *space, const struct fh_look *look, uint64_t addr,
@@ -233,7 +248,7 @@ store_found(struct fh_thread *t, struct fh_space *space, const struct fh_look *l
 {
 	FH_POINT("lookup.found");
 	if (FH_LIKELY(look && !attrs.memory_only)) {
-		void *ptr = look_memory(look, addr, size, FH_DIRECT_WRITE);
+		void *ptr = look_memory(look, addr, size, FH_DIRECT_STORE);
 
 		if (ptr) {
 			if (order == FH_BE)
@@ -244,6 +259,8 @@ store_found(struct fh_thread *t, struct fh_space *space, const struct fh_look *l
 		}
 		if (look_is_simple(look, addr, size, look->store_sizes, order))
 			return store_simple(space, look, addr, size, attrs, value);
+		if (look_memory(look, addr, size, FH_DIRECT_WRITE))
+			return store_logged(look, addr, size, order, value);
 	}
 	return store_long(space, addr, size, order, attrs, value);
 }
@@ -366,7 +383,7 @@ enum fh_tx fh_space_write(struct fh_space *space, uint64_t addr, const void *buf
 		return FH_TX_OK;
 	fh_chain_assert_may_access(t);
 	fh_rcu_read_begin(t);
-	void *ptr = find_memory(t, space, addr, size, attrs, FH_DIRECT_WRITE);
+	void *ptr = find_memory(t, space, addr, size, attrs, FH_DIRECT_STORE);
 
 	if (FH_LIKELY(ptr))
 		fh_ram_write(ptr, buffer, size);

@@ -26,7 +26,8 @@
 /* How host memory stands for a range: which accesses go there without a callback. */
 enum fh_direct {
 	FH_DIRECT_READ = 1 << 0,
-	FH_DIRECT_WRITE = 1 << 1,
+	FH_DIRECT_WRITE = 1 << 1, /* and is marked dirty afterwards, if it is logged (dirty.h) */
+	FH_DIRECT_STORE = 1 << 2, /* is written, and nothing else: nobody logs it */
 };
 
 /* Of a region that shows with these range flags. */
@@ -34,8 +35,10 @@ static inline unsigned fh_direct(const struct fh_region *region, uint32_t range_
 {
 	switch (region->kind) {
 	case FH_REGION_RAM:
-		return range_flags & FH_RANGE_READONLY ? FH_DIRECT_READ :
-							 FH_DIRECT_READ | FH_DIRECT_WRITE;
+		if (range_flags & FH_RANGE_READONLY)
+			return FH_DIRECT_READ;
+		return FH_DIRECT_READ | FH_DIRECT_WRITE |
+		       (range_flags & FH_RANGE_LOGGED ? 0 : FH_DIRECT_STORE);
 	case FH_REGION_ROM:
 		return FH_DIRECT_READ;
 	case FH_REGION_ROM_DEVICE:

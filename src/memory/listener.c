@@ -7,7 +7,10 @@
  * R2. A listener is told of additions and removals such that, put together, they are what the
  *     space's published view shows: all of it when it registers, the difference at each commit,
  *     none when it leaves.
- * R3. One that leaves, because it or its space is disposed of, is told at the commit of that
+ * R3. What is logged is told apart from that: after the additions, of each range whose clients are
+ *     others than before. An addition of one that is logged is followed by log_start; a removal
+ *     ends it.
+ * R4. One that leaves, because it or its space is disposed of, is told at the commit of that
  *     transaction. It is held until then and for a grace period; its owner is pinned as long as
  *     it exists, so that `state` is there.
  */
@@ -33,7 +36,14 @@ struct news {
 	size_t removed_count;
 	const struct fh_range *added;
 	size_t added_count;
+	const struct fh_reflag *reflagged;
+	size_t reflagged_count;
 };
+
+static bool news_any(const struct news *news)
+{
+	return news->removed_count + news->added_count + news->reflagged_count > 0;
+}
 
 static struct fh_listener *listener_of(struct fh_object *object)
 {
@@ -72,6 +82,33 @@ static void tell_added(const struct fh_listener *listener, const struct news *ne
 	tell_ranges(listener, listener->ops->add, news->added, news->added_count);
 }
 
+/* Clients log the range that did not before, or do not any more. */
+static void tell_log(const struct fh_listener *listener, const struct fh_range *range,
+		     uint32_t flags_before)
+{
+	const uint8_t before = fh_range_log_mask(flags_before);
+	const uint8_t after = fh_range_log_mask(range->flags);
+	struct fh_section section;
+
+	if (before == after)
+		return;
+	fh_section_from_range(&section, range);
+	if ((after & ~before) && listener->ops->log_start)
+		listener->ops->log_start(listener->state, &section, before);
+	if ((before & ~after) && listener->ops->log_stop)
+		listener->ops->log_stop(listener->state, &section, before);
+}
+
+static void tell_logs(const struct fh_listener *listener, const struct news *news)
+{
+	if (!listener->ops->log_start && !listener->ops->log_stop)
+		return;
+	for (size_t i = 0; i < news->added_count; i++)
+		tell_log(listener, &news->added[i], 0);
+	for (size_t i = 0; i < news->reflagged_count; i++)
+		tell_log(listener, &news->reflagged[i].range, news->reflagged[i].before);
+}
+
 static void tell_batch(const struct fh_listener *listener, const struct news *news)
 {
 	struct fh_sections *sections = &listener->object.machine->topology->sections;
@@ -104,6 +141,7 @@ static void tell_alone(const struct fh_listener *listener, const struct news *ne
 	tell_begin(listener);
 	tell_removed(listener, news);
 	tell_added(listener, news);
+	tell_logs(listener, news);
 	tell_batch(listener, news);
 	tell_commit(listener);
 	fh_thread_unhold(t, FH_HELD_LISTENER);
@@ -126,7 +164,11 @@ static void tell_space(struct fh_space *space, const struct news *news)
 	each_listener(listener, space)
 		tell_added(listener, news);
 	each_listener(listener, space)
-		tell_batch(listener, news);
+		tell_logs(listener, news);
+	if (news->removed_count + news->added_count > 0) {
+		each_listener(listener, space)
+			tell_batch(listener, news);
+	}
 	each_listener(listener, space)
 		tell_commit(listener);
 	fh_thread_unhold(t, FH_HELD_LISTENER);
@@ -151,7 +193,7 @@ static struct news compare_views(struct fh_topology *topology, const struct fh_v
 	struct fh_view_cursor old_cursor, new_cursor;
 	struct fh_range old, new;
 
-	difference->removed.count = difference->added.count = 0;
+	difference->removed.count = difference->added.count = difference->reflagged.count = 0;
 	fh_view_cursor_init(&old_cursor, before, 0);
 	fh_view_cursor_init(&new_cursor, after, 0);
 
@@ -159,10 +201,13 @@ static struct news compare_views(struct fh_topology *topology, const struct fh_v
 	bool has_new = fh_view_cursor_next(&new_cursor, &new);
 
 	while (has_old || has_new) {
-		const bool same = has_old && has_new && fh_range_equal(&old, &new);
+		const bool same = has_old && has_new && fh_range_shows_same(&old, &new);
 		const bool take_old = has_old && (!has_new || old.first <= new.first);
 		const bool take_new = has_new && (!has_old || new.first <= old.first);
 
+		if (same && old.flags != new.flags)
+			fh_vector_add(&difference->reflagged) =
+				(struct fh_reflag){ new, old.flags };
 		if (take_old) {
 			if (!same)
 				fh_vector_add(&difference->removed) = old;
@@ -175,7 +220,8 @@ static struct news compare_views(struct fh_topology *topology, const struct fh_v
 		}
 	}
 	return (struct news){ difference->removed.at, difference->removed.count,
-			      difference->added.at, difference->added.count };
+			      difference->added.at, difference->added.count,
+			      difference->reflagged.at, difference->reflagged.count };
 }
 
 static void tell_leaving(struct fh_topology *topology)
@@ -200,9 +246,10 @@ static void tell_set(struct fh_topology *topology, const struct fh_view_set *set
 	const struct news news = {
 		topology->changes.removed.at + set->removed, set->removed_count,
 		topology->changes.added.at + set->added, set->added_count,
+		topology->changes.reflagged.at + set->reflagged, set->reflagged_count,
 	};
 
-	if (set->fresh || news.removed_count + news.added_count == 0)
+	if (set->fresh || !news_any(&news))
 		return;
 	fh_list_for_each_entry(space, &set->spaces, struct fh_space, set_link) {
 		if (!fh_list_empty(&space->listeners) && !fh_list_linked(&space->switched_link))
@@ -217,7 +264,7 @@ static void tell_switched(struct fh_topology *topology, struct fh_space *space)
 	const struct news news = compare_views(topology, root_before(space->showed),
 					       fh_view_set_root(space->shows));
 
-	if (news.removed_count + news.added_count > 0)
+	if (news_any(&news))
 		tell_space(space, &news);
 }
 
@@ -231,7 +278,92 @@ void fh_listeners_tell(struct fh_topology *topology)
 		tell_switched(topology, space);
 }
 
+/* --- Dirty bits ----------------------------------------------------------------------------- */
+
+static void (*hook_of(const struct fh_listener *listener, bool clear))(void *state,
+								      const struct fh_section *)
+{
+	return clear ? listener->ops->log_clear : listener->ops->log_sync;
+}
+
+static bool space_has_hook(const struct fh_space *space, bool clear)
+{
+	each_listener(listener, space)
+		if (hook_of(listener, clear))
+			return true;
+	return false;
+}
+
+/* The part of the range that shows bytes first..last of its region. False: nothing. */
+static bool section_of_bytes(struct fh_section *ret, struct fh_range range, uint64_t first,
+			     uint64_t last)
+{
+	const uint64_t range_last = range.offset + (range.last - range.first);
+
+	if (range.offset > last || range_last < first)
+		return false;
+	if (range_last > last)
+		range.last -= range_last - last;
+	if (range.offset < first) {
+		range.first += first - range.offset;
+		range.offset = first;
+	}
+	fh_section_from_range(ret, &range);
+	return true;
+}
+
+static void space_log(const struct fh_space *space, const struct fh_region *region, uint64_t first,
+		      uint64_t last, bool clear)
+{
+	struct fh_view_cursor cursor;
+	struct fh_range range;
+	struct fh_section section;
+
+	/* What is published: relaxed, under the lock. */
+	fh_view_cursor_init(&cursor,
+			    fh_view_set_root(atomic_load_explicit(&space->set,
+								  memory_order_relaxed)),
+			    0);
+	while (fh_view_cursor_next(&cursor, &range)) {
+		if (range.region != region || !section_of_bytes(&section, range, first, last))
+			continue;
+		each_listener(listener, space) {
+			if (hook_of(listener, clear))
+				hook_of(listener, clear)(listener->state, &section);
+		}
+	}
+}
+
+void fh_listeners_log(struct fh_region *region, uint64_t first, uint64_t last, bool clear)
+{
+	struct fh_machine *m = region->object.machine;
+	struct fh_topology *topology = m->topology;
+	struct fh_thread *t = fh_thread_self();
+
+	fh_assert(!fh_thread_holds(t, FH_HELD_LISTENER));
+	/* Relaxed: who joined before this call is counted; others are told of what comes. */
+	if (FH_LIKELY(atomic_load_explicit(&topology->log_hooks, memory_order_relaxed) == 0))
+		return;
+	fh_topology_look_begin(m);
+	fh_thread_hold(t, FH_HELD_LISTENER);
+	fh_list_for_each_entry(space, &topology->spaces, struct fh_space, all_link)
+		if (space_has_hook(space, clear))
+			space_log(space, region, first, last, clear);
+	fh_thread_unhold(t, FH_HELD_LISTENER);
+	fh_topology_look_end(m);
+}
+
 /* --- Joining and leaving -------------------------------------------------------------------- */
+
+/* Under the lock. */
+static void listener_count_hooks(const struct fh_listener *listener, bool joins)
+{
+	_Atomic unsigned *hooks = &listener->object.machine->topology->log_hooks;
+	const unsigned count = atomic_load_explicit(hooks, memory_order_relaxed);
+
+	if (listener->ops->log_sync || listener->ops->log_clear) /* Relaxed: as where it is read. */
+		atomic_store_explicit(hooks, joins ? count + 1 : count - 1, memory_order_relaxed);
+}
 
 /* Among equals, behind those that were there. */
 static void space_add_listener(struct fh_space *space, struct fh_listener *listener)
@@ -257,6 +389,7 @@ static void listener_join(struct fh_listener *listener, struct fh_space *space)
 					       fh_view_set_root(set));
 
 	space_add_listener(space, listener);
+	listener_count_hooks(listener, true);
 	tell_alone(listener, &news);
 }
 
@@ -266,6 +399,7 @@ static void listener_leave(struct fh_listener *listener)
 	struct fh_topology *topology = listener->object.machine->topology;
 
 	listener->leaving = true;
+	listener_count_hooks(listener, false);
 	fh_list_remove(&listener->link);
 	fh_list_add_last(&topology->leaving, &listener->link);
 	fh_object_hold(&listener->object);

@@ -5,11 +5,14 @@
  * R1. A mapping is a pin of its region in the name of its holder (L4): a region's memory stays
  *     where it is as long as the region. The handle is the pin itself. A bounce buffer hangs on the
  *     pin as its tail (bounce.c).
- * R2. The region is found and pinned inside one read section, so that it cannot go in between
+ * R2. What was written through a mapping is marked dirty when it is unmapped, if it is logged then
+ *     (dirty.h). For that the pin keeps what it is of.
+ * R3. The region is found and pinned inside one read section, so that it cannot go in between
  *     (L3).
  */
 #include "memory/bounce.h"
 #include "memory/chain.h"
+#include "memory/dirty.h"
 #include "memory/lookaside.h"
 #include "memory/space.h"
 #include "object/pin.h"
@@ -53,10 +56,17 @@ _Static_assert((int)FH_MAP_READ == (int)FH_DIRECT_READ && (int)FH_MAP_WRITE == (
 
 #define FH_ASIDE __attribute__((noinline))
 
+/* What fh_pin.aux holds of a mapping without a bounce buffer. */
+enum {
+	AUX_OFFSET, /* in the region */
+	AUX_SIZE,
+};
+
 /* What a mapping needs to know of the range at addr. */
 struct target {
 	struct fh_region *region;
 	uint8_t *ptr;
+	uint64_t offset; /* in the region */
 	uint64_t most; /* bytes from addr on, less one */
 };
 
@@ -69,6 +79,7 @@ static bool target_find(struct fh_thread *t, struct fh_space *space, uint64_t ad
 	if (FH_LIKELY(look)) {
 		ret->region = look->region;
 		ret->ptr = (uint8_t *)(look->ram_bias + addr);
+		ret->offset = look->bias + addr;
 		ret->most = look->span - (addr - look->first);
 		return (look->direct & direct) == direct;
 	}
@@ -82,18 +93,22 @@ static bool target_find(struct fh_thread *t, struct fh_space *space, uint64_t ad
 	if ((fh_direct(range.region, range.flags) & direct) != direct)
 		return false;
 	ret->region = range.region;
-	ret->ptr = range.region->ram + range.offset + (addr - range.first);
+	ret->offset = range.offset + (addr - range.first);
+	ret->ptr = range.region->ram + ret->offset;
 	ret->most = range.last - addr;
 	return true;
 }
 
-static inline void mapped_set(struct fh_mapped *ret, void *ptr, uint64_t size, uint64_t most)
+static inline void mapped_set(struct fh_mapped *ret, void *ptr, uint64_t size, uint64_t most,
+			      struct fh_pin *pin, uint64_t offset)
 {
 	ret->ptr = ptr;
 	ret->size = size - 1 > most ? most + 1 : size;
 	ret->bounced = false;
 	ret->code = FH_OK;
 	ret->tx = FH_TX_OK;
+	pin->aux[AUX_OFFSET] = offset;
+	pin->aux[AUX_SIZE] = ret->size;
 }
 
 /* In a read section, which this ends. */
@@ -111,9 +126,12 @@ static FH_ASIDE struct fh_mapping *map_other(struct fh_space *space, uint64_t ad
 		mapping = fh_bounce_map(t, space, addr, size, flags, attrs, holder, ret);
 	} else {
 		FH_POINT("lookup.found");
-		mapping = (struct fh_mapping *)fh_pin_take(&target.region->object, holder, "map");
-		mapped_set(ret, target.ptr, size, target.most);
-		if (!mapping)
+		struct fh_pin *pin = fh_pin_take(&target.region->object, holder, "map");
+
+		mapping = (struct fh_mapping *)pin;
+		if (pin)
+			mapped_set(ret, target.ptr, size, target.most, pin, target.offset);
+		else
 			fh_mapped_fail(ret, FH_EDEAD, FH_TX_DEVICE_ERROR);
 	}
 	fh_rcu_read_end(t);
@@ -157,7 +175,7 @@ struct fh_mapping *fh_space_map(struct fh_space *space, uint64_t addr, uint64_t 
 
 		if (FH_LIKELY(pin)) {
 			mapped_set(ret, (void *)(look->ram_bias + addr), size,
-				   look->span - (addr - look->first));
+				   look->span - (addr - look->first), pin, addr + look->bias);
 			fh_rcu_read_end(t);
 			return (struct fh_mapping *)pin;
 		}
@@ -167,10 +185,35 @@ struct fh_mapping *fh_space_map(struct fh_space *space, uint64_t addr, uint64_t 
 
 /* --- Unmap ---------------------------------------------------------------------------------- */
 
+/* What is mapped, if it is logged; or NULL. In a read section. */
+static inline const struct fh_region *logged_region(struct fh_pin *pin)
+{
+	struct fh_object *target = fh_pin_target(pin);
+	const struct fh_region *region = target ? fh_region_of(target) : NULL;
+
+	return region && region->ram && fh_dirty_log_of(region) ? region : NULL;
+}
+
+/* R2. Before it is ended, so that it is not of something else. */
+static void mark_written(struct fh_pin *pin, uint64_t written)
+{
+	struct fh_thread *t = fh_thread_self();
+	const uint64_t size = pin->aux[AUX_SIZE];
+	const struct fh_region *region;
+
+	fh_rcu_read_begin(t);
+	region = logged_region(pin);
+	if (region)
+		fh_dirty_mark_range(region, pin->aux[AUX_OFFSET], written < size ? written : size);
+	fh_rcu_read_end(t);
+}
+
 static FH_ASIDE enum fh_tx unmap_other(struct fh_pin *pin, uint64_t written)
 {
 	if (fh_pin_tail(pin))
 		return fh_bounce_unmap(pin, written);
+	if (written != 0)
+		mark_written(pin, written);
 	return fh_pin_drop(pin) || written == 0 ? FH_TX_OK : FH_TX_DECODE_ERROR;
 }
 
@@ -185,7 +228,7 @@ enum fh_tx fh_mapping_unmap(struct fh_mapping *mapping, uint64_t written)
 	if (FH_UNLIKELY(!t))
 		return unmap_other(pin, written);
 	fh_rcu_read_begin(t);
-	target = fh_pin_try_end(pin);
+	target = FH_UNLIKELY(written != 0 && logged_region(pin)) ? NULL : fh_pin_try_end(pin);
 	fh_rcu_read_end(t);
 	if (FH_UNLIKELY(!target))
 		return unmap_other(pin, written);

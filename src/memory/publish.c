@@ -13,8 +13,13 @@
  * R6. A range that is the same as before is no change: nobody is told of it, and its pin stays.
  * R7. Windows of one set are done from left to right, each in the version that the ones before it
  *     left.
+ * R8. A range of which only internal flags differ goes into the new version like any other, so that
+ *     what is remembered of its leaf ends; but it is neither removed nor added, and its pin stays.
+ *     Who changes such a flag touches all that the region shows, so that of one region all ranges of
+ *     a commit are rendered with the same flags, and none is noted here and removed further right.
  */
 #include "base/point.h"
+#include "memory/dirty.h"
 #include "memory/space.h"
 #include "memory/topology.h"
 
@@ -159,6 +164,18 @@ static void note_removed(struct fh_changes *changes, const struct fh_view_set *s
 		fh_vector_add(&changes->removed) = *range;
 }
 
+/*
+ * The range of the row that shows the same as @range, or NULL; *at is where the search for one
+ * further left has come to.
+ */
+static const struct fh_range *run_find(const struct fh_range *row, size_t count,
+				       const struct fh_range *range, size_t *at)
+{
+	while (*at < count && row[*at].first < range->first)
+		++*at;
+	return *at < count && fh_range_shows_same(&row[*at], range) ? &row[*at] : NULL;
+}
+
 /* Replaces a row of old ranges by a row of new ones, of which none is the same. */
 static void apply_run(struct fh_topology *topology, struct fh_view_set *set,
 		      struct fh_view_edit *edit, const struct fh_range *old, size_t old_count,
@@ -166,6 +183,7 @@ static void apply_run(struct fh_topology *topology, struct fh_view_set *set,
 {
 	uint64_t first = UINT64_MAX;
 	uint64_t last = 0;
+	size_t at = 0;
 
 	if (old_count > 0) {
 		first = old[0].first;
@@ -177,9 +195,18 @@ static void apply_run(struct fh_topology *topology, struct fh_view_set *set,
 	}
 	fh_view_edit_replace(edit, first, last, new, new_count);
 	for (size_t i = 0; i < old_count; i++)
-		note_removed(&topology->changes, set, &old[i]);
-	for (size_t i = 0; i < new_count; i++)
-		fh_vector_add(&topology->changes.added) = new[i];
+		if (!run_find(new, new_count, &old[i], &at))
+			note_removed(&topology->changes, set, &old[i]);
+	at = 0;
+	for (size_t i = 0; i < new_count; i++) {
+		const struct fh_range *was = run_find(old, old_count, &new[i], &at);
+
+		if (was) /* R8 */
+			fh_vector_add(&topology->changes.reflagged) =
+				(struct fh_reflag){ new[i], was->flags };
+		else
+			fh_vector_add(&topology->changes.added) = new[i];
+	}
 }
 
 static void window_apply(struct fh_topology *topology, struct fh_view_set *set,
@@ -223,6 +250,7 @@ static void set_update(struct fh_topology *topology, struct fh_view_set *set)
 
 	set->removed = topology->changes.removed.count;
 	set->added = topology->changes.added.count;
+	set->reflagged = topology->changes.reflagged.count;
 	set->old_root = fh_view_set_root(set);
 	if (set->fresh)
 		fh_vector_add(&set->windows) = (struct fh_span){ 0, UINT64_MAX };
@@ -238,6 +266,7 @@ static void set_update(struct fh_topology *topology, struct fh_view_set *set)
 	fh_view_retired_join(&topology->retired, &edit.retired);
 	set->removed_count = topology->changes.removed.count - set->removed;
 	set->added_count = topology->changes.added.count - set->added;
+	set->reflagged_count = topology->changes.reflagged.count - set->reflagged;
 	if (set->fresh) {
 		set->made = topology->commits;
 		set->made_of = set->added_count;
@@ -288,8 +317,10 @@ static void forget_all(struct fh_topology *topology)
 		fh_list_entry(node, struct fh_space, switched_link)->showed = NULL;
 	fh_vector_reset(&topology->changes.removed);
 	fh_vector_reset(&topology->changes.added);
+	fh_vector_reset(&topology->changes.reflagged);
 	fh_vector_reset(&topology->difference.removed);
 	fh_vector_reset(&topology->difference.added);
+	fh_vector_reset(&topology->difference.reflagged);
 	fh_vector_reset(&topology->old);
 	fh_vector_reset(&topology->rendered);
 	fh_vector_reset(&topology->appeared);
@@ -311,6 +342,7 @@ void fh_publish_run(struct fh_topology *topology)
 	publish(topology);
 	fh_listeners_tell(topology);
 	forget_all(topology);
+	fh_dirty_committed(topology);
 	FH_POINT("commit.retire");
 	fh_retire_run(topology); /* last: from here on it may be gone */
 }

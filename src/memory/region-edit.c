@@ -338,6 +338,8 @@ void fh_region_detach(struct fh_object *object)
 	struct fh_region *region = fh_region_of(object);
 
 	detach_upper(region);
+	if (fh_region_has_ram(region))
+		fh_list_remove(&fh_ram_of(region)->ram_link);
 	fh_region_unlink_children(region);
 	if (fh_region_target(region))
 		fh_alias_unlink_target(fh_alias_of(region));

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "memory/chain.h"
+#include "memory/dirty.h"
 #include "memory/iommu.h"
 #include "memory/topology.h"
 
@@ -33,8 +34,10 @@ static void region_finalize(struct fh_object *object)
 	fh_assert(!region->container);
 	fh_assert(!fh_region_target(region));
 	fh_region_free_links(region);
-	if (fh_region_has_ram(region))
-		ram_release((struct fh_ram_region *)region, born);
+	if (fh_region_has_ram(region)) {
+		fh_dirty_region_fini(fh_ram_of(region));
+		ram_release(fh_ram_of(region), born);
+	}
 	if (born && region->ops && region->ops->release)
 		region->ops->release(region->state);
 	if (born && region->kind == FH_REGION_IOMMU && fh_iommu_of(region)->ops->release)
@@ -171,12 +174,12 @@ static enum fh_code region_construct(struct fh_object *object, void *arg, struct
 		region->ram = spec->ptr;
 		ram->release = spec->release;
 		ram->release_arg = spec->release_arg;
-		if (spec->map) {
-			const enum fh_code code = ram_map(ram, err);
+		enum fh_code code = spec->map ? ram_map(ram, err) : FH_OK;
 
-			if (code != FH_OK)
-				return code;
-		}
+		if (code == FH_OK && (code = fh_dirty_region_init(ram, err)) != FH_OK)
+			ram_release(ram, false);
+		if (code != FH_OK)
+			return code;
 	}
 	if (spec->kind == FH_REGION_MMIO || spec->kind == FH_REGION_ROM_DEVICE)
 		region_set_ops(region, spec->ops, spec->state);

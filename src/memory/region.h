@@ -15,21 +15,37 @@
 #ifndef MEMORY_REGION_H
 #define MEMORY_REGION_H
 
+#include <stdatomic.h>
+
 #include "freehold/region.h"
 #include "memory/index.h"
 #include "object/machine.h"
 #include "object/object.h"
 
+struct fh_dirty_log;
 struct fh_domain;
 struct fh_links;
 struct fh_view_set;
 
-/* How a region shows in a range of a view: fh_range.flags. */
+/*
+ * How a region shows in a range of a view: fh_range.flags. What is internal is no part of what the
+ * guest sees: when it alone changes, the range is published anew, so that nobody remembers it as it
+ * was, but it is neither removed nor added, and its pin stays (publish.c R8).
+ */
 enum fh_range_flag {
 	FH_RANGE_READONLY = 1 << 0,
 	FH_RANGE_NONVOLATILE = 1 << 1,
 	FH_RANGE_ROM_MODE = 1 << 2, /* a ROM device in ROM mode */
+	FH_RANGE_LOGGED = 0xff << 8, /* internal: the clients that log writes (dirty.h) */
+	FH_RANGE_INTERNAL = FH_RANGE_LOGGED,
 };
+
+enum { FH_RANGE_LOGGED_SHIFT = 8 };
+
+static inline uint8_t fh_range_log_mask(uint32_t flags)
+{
+	return (uint8_t)((flags & FH_RANGE_LOGGED) >> FH_RANGE_LOGGED_SHIFT);
+}
 
 struct fh_region {
 	struct fh_object object;
@@ -81,6 +97,10 @@ struct fh_ram_region {
 	bool mapped;		    /* C: memory of our own */
 	void (*release)(void *arg); /* C: of a caller's memory, or NULL */
 	void *release_arg;	    /* C */
+	struct fh_list ram_link;    /* P: in topology->rams */
+	uint8_t log_own;	    /* P: clients that log this region (dirty.c) */
+	uint8_t log_mask;	    /* P: these and the machine's: how it shows */
+	_Atomic(struct fh_dirty_log *) dirty; /* P for writing: of log_mask; NULL: 0 */
 };
 
 static inline struct fh_region *fh_region_of(struct fh_object *object)
@@ -104,6 +124,12 @@ static inline bool fh_region_has_ram(const struct fh_region *region)
 {
 	return region->kind == FH_REGION_RAM || region->kind == FH_REGION_ROM ||
 	       region->kind == FH_REGION_ROM_DEVICE;
+}
+
+static inline struct fh_ram_region *fh_ram_of(struct fh_region *region)
+{
+	fh_assert(fh_region_has_ram(region));
+	return (struct fh_ram_region *)region;
 }
 
 /* The base of all kinds of region; no region is of just this type. */

@@ -169,6 +169,8 @@ static void paint(struct fh_render *render, const struct fh_render_frame *frame)
 		flags |= FH_RANGE_READONLY;
 	else if (region->kind == FH_REGION_ROM_DEVICE && region->rom_mode)
 		flags |= FH_RANGE_ROM_MODE;
+	if (fh_region_has_ram(region))
+		flags |= (uint32_t)fh_ram_of(region)->log_mask << FH_RANGE_LOGGED_SHIFT;
 	if (render->leaves.count > 0 && first <= fh_vector_last(&render->leaves).last)
 		render->ordered = false;
 	fh_vector_add(&render->leaves) = (struct fh_range){

@@ -25,6 +25,7 @@ void fh_section_from_range(struct fh_section *ret, const struct fh_range *range)
 		.readonly = range->flags & FH_RANGE_READONLY,
 		.rom_mode = rom_mode,
 		.nonvolatile = range->flags & FH_RANGE_NONVOLATILE,
+		.log_mask = fh_range_log_mask(range->flags),
 	};
 }
 

@@ -40,6 +40,7 @@ struct fh_view_set {
 	struct fh_view_node *new_root; /* of a dirty one: the view after it */
 	size_t removed, removed_count; /* of a dirty one: its part of topology->changes */
 	size_t added, added_count;
+	size_t reflagged, reflagged_count;
 
 	struct fh_view_set *dead_next; /* in topology->dead; then the reaper's */
 };

@@ -25,6 +25,7 @@ void fh_topology_init(struct fh_machine *m)
 	fh_list_init(&m->room_due);
 	fh_list_init(&topology->spaces);
 	fh_list_init(&topology->sets);
+	fh_list_init(&topology->rams);
 	fh_list_init(&topology->unresolved);
 	fh_list_init(&topology->leaving);
 	fh_list_init(&topology->dirty);
@@ -38,8 +39,10 @@ static void topology_free_scratch(struct fh_topology *topology)
 	fh_vector_free(&topology->windows);
 	fh_vector_free(&topology->changes.removed);
 	fh_vector_free(&topology->changes.added);
+	fh_vector_free(&topology->changes.reflagged);
 	fh_vector_free(&topology->difference.removed);
 	fh_vector_free(&topology->difference.added);
+	fh_vector_free(&topology->difference.reflagged);
 	fh_vector_free(&topology->unpins);
 	fh_vector_free(&topology->appeared);
 	fh_vector_free(&topology->stack);
@@ -57,6 +60,7 @@ void fh_topology_fini(struct fh_machine *m)
 	fh_assert(topology->depth == 0);
 	fh_assert(fh_list_empty(&topology->spaces));
 	fh_assert(fh_list_empty(&topology->sets));
+	fh_assert(fh_list_empty(&topology->rams));
 	fh_retire_fini(topology);
 	topology_free_scratch(topology);
 	fh_view_pool_destroy(&topology->pool);
@@ -98,7 +102,7 @@ void fh_topology_begin(struct fh_machine *m)
 static bool topology_is_changed(const struct fh_topology *topology)
 {
 	return topology->windows.count > 0 || !fh_list_empty(&topology->unresolved) ||
-	       !fh_list_empty(&topology->leaving);
+	       !fh_list_empty(&topology->leaving) || topology->log_starting;
 }
 
 void fh_topology_commit(struct fh_machine *m)

@@ -53,10 +53,18 @@ struct fh_climb {
 	struct fh_spans spans;
 };
 
+/* A range of which only internal flags have changed. */
+struct fh_reflag {
+	struct fh_range range; /* as it is now */
+	uint32_t before;       /* its flags until then */
+};
+FH_VECTOR(fh_reflags, struct fh_reflag);
+
 /* The differences of all view sets in one commit, each set's in a row. */
 struct fh_changes {
 	struct fh_ranges removed;
 	struct fh_ranges added;
+	struct fh_reflags reflagged;
 };
 
 struct fh_topology {
@@ -69,11 +77,16 @@ struct fh_topology {
 	struct fh_list spaces;	     /* fh_space.all_link: all that are not detached */
 	struct fh_list sets;	     /* fh_view_set.all_link: all that some space shows */
 	struct fh_view_pool pool;
+	struct fh_list rams;	     /* fh_ram_region.ram_link: all that are not detached */
+	uint8_t log_global;	     /* clients that log all of these (dirty.c) */
+	_Atomic unsigned log_hooks;  /* listeners with log_sync or log_clear; P for writing */
+	_Atomic uint64_t log_complete; /* a grace period has passed since that commit, at least */
 
 	/* What the transaction is about. */
 	struct fh_windows windows;
 	struct fh_list unresolved;   /* fh_space.unresolved_link: may show another region */
 	struct fh_list leaving;	     /* fh_listener.link: to be told removals, for the last time */
+	bool log_starting;	     /* of regions that it had logged until then by less */
 
 	/* What the commit has worked out. */
 	struct fh_list dirty;	     /* fh_view_set.dirty_link: with windows to render */
@@ -178,5 +191,11 @@ void fh_retire_fini(struct fh_topology *topology);
 void fh_listeners_tell(struct fh_topology *topology);
 /* The space is disposed of: its listeners are told once more, at commit. */
 void fh_listeners_leave(struct fh_space *space);
+
+/*
+ * Have the listeners of all spaces that show @region bring their dirty bits of its bytes first..last
+ * (log_sync), or tell them that bits were taken (log_clear). Costs nothing if none has the callback.
+ */
+void fh_listeners_log(struct fh_region *region, uint64_t first, uint64_t last, bool clear);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "memory/dirty.h"
 #include "memory/iommu.h"
 #include "memory/ram.h"
 
@@ -27,8 +28,11 @@ void fh_transfer_fail(struct fh_transfer *transfer, uint64_t size, enum fh_tx tx
 	transfer_advance(transfer, size, tx);
 }
 
-static void transfer_memory(struct fh_transfer *transfer, uint8_t *ptr, uint64_t size)
+static void transfer_memory(struct fh_transfer *transfer, struct fh_region *region,
+			    uint64_t offset, uint64_t size)
 {
+	uint8_t *ptr = region->ram + offset;
+
 	switch (transfer->kind) {
 	case FH_TRANSFER_READ:
 		fh_ram_read(transfer->to, ptr, size);
@@ -40,15 +44,18 @@ static void transfer_memory(struct fh_transfer *transfer, uint8_t *ptr, uint64_t
 		fh_ram_fill(ptr, transfer->byte, size);
 		break;
 	}
+	/* Whatever the range says: it may have been found before logging began (pinned.c). */
+	if (transfer->kind != FH_TRANSFER_READ)
+		fh_dirty_mark_range(region, offset, size);
 	transfer_advance(transfer, size, FH_TX_OK);
 }
 
 /* Writes to memory that a guest can only read. */
-static void transfer_protected(struct fh_transfer *transfer, const struct fh_region *region,
+static void transfer_protected(struct fh_transfer *transfer, struct fh_region *region,
 			       uint64_t offset, uint64_t size)
 {
 	if (transfer->attrs.debug)
-		transfer_memory(transfer, region->ram + offset, size);
+		transfer_memory(transfer, region, offset, size);
 	else if (region->kind == FH_REGION_ROM && region->rom_write == FH_ROM_DECODE_ERROR)
 		fh_transfer_fail(transfer, size, FH_TX_DECODE_ERROR);
 	else
@@ -94,7 +101,7 @@ uint64_t fh_transfer_part(struct fh_transfer *transfer, struct fh_thread *t,
 	if (region->kind == FH_REGION_ROM_DEVICE && transfer->attrs.memory_only) {
 		fh_transfer_fail(transfer, size, FH_TX_DENIED);
 	} else if (direct & (write ? FH_DIRECT_WRITE : FH_DIRECT_READ)) {
-		transfer_memory(transfer, region->ram + offset, size);
+		transfer_memory(transfer, region, offset, size);
 	} else if (direct && !fh_region_has_callbacks(region)) {
 		transfer_protected(transfer, region, offset, size);
 	} else if (fh_region_has_callbacks(region)) {
