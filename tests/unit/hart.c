@@ -67,6 +67,23 @@ static const uint32_t waits[] = {
 	0xffdff06f,			    /* j 1b */
 };
 
+/* Stores of all kinds, each into a page of its own from 2 on; then 1 to DATA + 16, and again. */
+static const uint32_t writes[] = {
+	0x00100e13,			    /* li t3, 1 */
+	0x000013b7,			    /* lui t2, 1 */
+	0x800012b7, 0x02029293, 0x0202d293, /* 1: t0 = RAM_BASE + DATA */
+	0x00028e93,			    /* mv t4, t0 */
+	0x007282b3, 0x01c2b32f,		    /* next page; amoadd.d t1, t3, (t0) */
+	0x007282b3, 0x1002b32f, 0x19c2b32f, /* next; lr.d t1, (t0); sc.d t1, t3, (t0) */
+	0x007282b3, 0x0062b8a3,		    /* next; sd t1, 17(t0) */
+	0x007282b3, 0x007282b3, 0xfe62be23, /* next but one; sd t1, -4(t0) */
+	0x007282b3, 0x0042a00f,		    /* next; cbo.zero (t0) */
+	0x007282b3, 0x19c2b32f,		    /* next; sc.d t1, t3, (t0): fails */
+	0x007282b3, 0x01c28023,		    /* next; sb t3, (t0) */
+	0x01ceb823,			    /* sd t3, 16(t4) */
+	0xfadff06f,			    /* j 1b */
+};
+
 struct rig {
 	struct fh_machine *m;
 	struct fh_region *ram, *second;
@@ -354,6 +371,64 @@ static void memory_that_hides_memory_is_what_is_read(void **state)
 	assert_int_equal(peek(g, 16), 7);
 }
 
+/* --- Dirty logging ---------------------------------------------------------------------------- */
+
+static uint32_t take_dirty(struct rig *g)
+{
+	struct fh_dirty_snapshot *snapshot =
+		fh_dirty_snapshot_take(g->ram, FH_DIRTY_MIGRATION, 0, UINT64_MAX, NULL);
+	uint32_t pages = 0;
+
+	assert_non_null(snapshot);
+	for (unsigned i = 0; i < 16; i++)
+		pages |= (uint32_t)fh_dirty_snapshot_test(snapshot, i * 0x1000, 0x1000) << i;
+	fh_dirty_snapshot_free(snapshot);
+	return pages;
+}
+
+static void stores_of_every_kind_mark_their_pages(void **state)
+{
+	struct rig *g = *state;
+
+	load(g, writes, sizeof(writes));
+	for (unsigned i = 0; i < 3; i++) {
+		cpu_start(g->hart); /* the first time all pages become writable in the TLB */
+		assert_true(becomes_other_than(g, 16, 0));
+		assert_int_equal(fh_dirty_start(g->ram, FH_DIRTY_MIGRATION, NULL), FH_OK);
+		__atomic_store_n((uint64_t *)((char *)fh_region_ram(g->ram) + DATA + 16), 0,
+				 __ATOMIC_RELAXED);
+		assert_true(becomes_other_than(g, 16, 0));
+		cpu_stop(g->hart);
+		/* 8 has the store-conditional that fails. */
+		assert_int_equal(take_dirty(g) & ~1u, 0x2fe);
+		assert_int_equal(take_dirty(g), 0);
+	}
+	fh_dirty_stop(g->ram, FH_DIRTY_MIGRATION);
+	cpu_start(g->hart);
+	assert_true(becomes_other_than(g, 16, 0));
+}
+
+static void running_hart_misses_no_store_from_the_start_on(void **state)
+{
+	struct rig *g = *state;
+
+	load(g, counts, sizeof(counts));
+	cpu_start(g->hart);
+	assert_true(becomes_other_than(g, 16, 0));
+	for (unsigned i = 0; i < 50; i++) {
+		assert_int_equal(fh_dirty_start(g->ram, FH_DIRTY_MIGRATION, NULL), FH_OK);
+		const uint64_t count = peek(g, 16);
+
+		/* The store after the next comes after the mark of the next. */
+		assert_true(becomes_other_than(g, 16, count));
+		assert_true(becomes_other_than(g, 16, peek(g, 16)));
+		assert_int_equal(take_dirty(g), 1 << 1);
+		fh_dirty_stop(g->ram, FH_DIRTY_MIGRATION);
+		/* Writable in the TLB again. */
+		assert_true(becomes_other_than(g, 16, peek(g, 16)));
+	}
+}
+
 static void hart_without_memory_is_not_realized(void **state)
 {
 	struct rig *g = *state;
@@ -379,6 +454,8 @@ int main(void)
 		TEST(time_that_jumps_ends_the_wait),
 		TEST(removed_memory_is_an_access_fault),
 		TEST(memory_that_hides_memory_is_what_is_read),
+		TEST(stores_of_every_kind_mark_their_pages),
+		TEST(running_hart_misses_no_store_from_the_start_on),
 		TEST(hart_without_memory_is_not_realized),
 	};
 
