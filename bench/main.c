@@ -123,7 +123,7 @@ int main(int argc, char **argv)
 		} else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
 			only = argv[++i];
 		} else {
-			fprintf(stderr, "usage: bench [--quick] [--only change|access|object] "
+			fprintf(stderr, "usage: bench [--quick] [--only change|access|dirty|object] "
 					"[--json FILE]\n");
 			return 1;
 		}
@@ -132,6 +132,8 @@ int main(int argc, char **argv)
 		bench_object();
 	if (!only || strcmp(only, "access") == 0)
 		bench_access();
+	if (!only || strcmp(only, "dirty") == 0)
+		bench_dirty();
 	if (!only || strcmp(only, "change") == 0)
 		bench_change();
 	print_table();
