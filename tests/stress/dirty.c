@@ -242,7 +242,7 @@ static void copy_is_equal_once_the_writers_stand_still(void **unused)
 	world_begin(&world);
 	for (int i = 0; i < WRITERS; i++)
 		worker_start(&writers[i], write_on, &world);
-	for (uint64_t i = 0; i < scaled(150); i++)
+	for (uint64_t i = 0; i < scaled(60); i++)
 		migrate(&world, &seed);
 	world.stop = true;
 	for (int i = 0; i < WRITERS; i++)
@@ -264,7 +264,7 @@ struct duel {
 static void wait_for(_Atomic uint64_t *word, uint64_t value)
 {
 	for (unsigned spins = 0; atomic_load_explicit(word, memory_order_acquire) != value; spins++)
-		if (spins % 1024 == 1023)
+		if (spins % 256 == 255)
 			sched_yield();
 }
 
@@ -296,7 +296,7 @@ static void store_that_finds_its_bit_set_is_seen_by_who_takes_it(void **unused)
 	(void)unused;
 	world_begin(&world);
 	assert_int_equal(fh_dirty_start(world.ram, FH_DIRTY_CODE, NULL), FH_OK);
-	duel = (struct duel){ .world = &world, .rounds = scaled(1000000) };
+	duel = (struct duel){ .world = &world, .rounds = scaled(200000) };
 	worker_start(&writer, store_when_told, &duel);
 	for (uint64_t i = 1; i <= duel.rounds; i++) {
 		fh_dirty_mark(world.ram, 0, 8);
@@ -337,7 +337,7 @@ static void regions_die_under_writers_while_they_are_logged(void **unused)
 	world_begin(&world);
 	for (int i = 0; i < WRITERS; i++)
 		worker_start(&writers[i], churn, &world);
-	for (uint64_t i = 0; i < scaled(3000); i++) {
+	for (uint64_t i = 0; i < scaled(1500); i++) {
 		struct fh_region *ram = fh_region_new_ram(world.m, NULL, 3 * PAGE + 5, NULL);
 		struct fh_dirty_snapshot *snapshot;
 
