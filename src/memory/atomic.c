@@ -7,6 +7,7 @@
  * R2. The value of a guest's byte order is exchanged as a whole, so that one loop does for every
  *     operation, size and order.
  */
+#include "memory/dirty.h"
 #include "memory/chain.h"
 #include "memory/iommu.h"
 #include "memory/lookaside.h"
@@ -115,6 +116,15 @@ static uint64_t atomic_do(void *ptr, const struct atomic *atomic)
 	}
 }
 
+/* In a read section. */
+static void atomic_do_at(const struct fh_range *range, void *ptr, const struct atomic *atomic,
+			 uint64_t *ret_old)
+{
+	*ret_old = atomic_do(ptr, atomic);
+	if (!atomic->compare || *ret_old == mask(atomic->expected, atomic->size))
+		fh_dirty_mark_range(range->region, range->offset, atomic->size);
+}
+
 /* Where it is to be done, or why it cannot be. In a read section. */
 static enum fh_tx atomic_find(struct fh_thread *t, struct fh_space *space, uint64_t addr,
 			      unsigned size, struct fh_attrs attrs, struct fh_range *ret)
@@ -165,7 +175,7 @@ static enum fh_tx atomic_run(struct fh_space *space, uint64_t addr, struct fh_at
 
 		/* An aligned address may lie at an odd one of the host's. */
 		if (fh_ptr_is_aligned(ptr, size))
-			*ret_old = atomic_do(ptr, atomic);
+			atomic_do_at(&range, ptr, atomic, ret_old);
 		else
 			tx = FH_TX_DENIED;
 	}

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "memory/chain.h"
+#include "memory/dirty.h"
 #include "memory/iommu.h"
 #include "memory/lookaside.h"
 #include "memory/room.h"
@@ -276,11 +277,14 @@ enum fh_tx fh_bounce_unmap(struct fh_pin *pin, uint64_t written)
 		return written == 0 ? FH_TX_OK : FH_TX_DECODE_ERROR;
 	FH_POINT("bounce.stolen");
 	fh_chain_assert_may_access(t);
-	if (bounce->room && bounce->writes && written > 0) {
+	if (bounce->writes && written > 0) {
 		if (written > bounce->size)
 			written = bounce->size;
 		fh_rcu_read_begin(t);
-		tx = bounce_run(t, fh_region_of(target), bounce,
+		if (!bounce->room) /* R5: it was written already */
+			fh_dirty_mark_range(fh_region_of(target), bounce->offset, written);
+		else
+			tx = bounce_run(t, fh_region_of(target), bounce,
 				&(struct fh_transfer){ .kind = FH_TRANSFER_WRITE,
 						       .from = bounce->data,
 						       .left = written });

@@ -225,7 +225,7 @@ enum fh_tx fh_cached_store(struct fh_cached *cached, uint64_t offset, unsigned s
 		return store_first(cached, offset, size, order, value);
 	fh_chain_assert_may_access(t);
 	fh_rcu_read_begin(t);
-	void *ptr = cached_memory(cached, offset, size, FH_DIRECT_WRITE);
+	void *ptr = cached_memory(cached, offset, size, FH_DIRECT_STORE);
 
 	FH_POINT("cached.found");
 	if (FH_UNLIKELY(!ptr))
@@ -274,7 +274,7 @@ enum fh_tx fh_cached_write(struct fh_cached *cached, uint64_t offset, const void
 	fh_rcu_read_begin(t);
 	const struct sight *sight = sight_get(cached, offset, size);
 
-	if (FH_LIKELY(sight && (sight->direct & FH_DIRECT_WRITE))) {
+	if (FH_LIKELY(sight && (sight->direct & FH_DIRECT_STORE))) {
 		fh_ram_write(sight->ptr + offset, buffer, size);
 		tx = FH_TX_OK;
 	} else if (cached_may(cached, offset, size)) {

@@ -24,8 +24,8 @@
  *
  * What those have to do who write to host memory that they found (fh_direct() & FH_DIRECT_WRITE):
  * call fh_dirty_mark_range() after the write, in a read section, for all that was written, while the
- * region is still pinned. A mapping does it at its unmap. A cached window, which lives for one read
- * section, does it after each write that it makes.
+ * region is still pinned. A mapping does it at its unmap. Who wants to write without asking
+ * whether somebody logs needs FH_DIRECT_STORE instead.
  */
 #ifndef MEMORY_DIRTY_H
 #define MEMORY_DIRTY_H

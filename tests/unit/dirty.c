@@ -157,6 +157,39 @@ static void bulk_writes_and_fills_mark_from_end_to_end(void **state)
 	assert_dirty(MIGRATION, "0");
 }
 
+static void atomics_mark_what_they_change(void **state)
+{
+	uint64_t old;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		fh_space_fetch(space, BASE + 2 * PAGE, 4, FH_LE, none, FH_ATOMIC_ADD, 1, &old);
+		fh_space_fetch(space, BASE + 3 * PAGE, 8, FH_BE, none, FH_ATOMIC_SWAP, 1, &old);
+		fh_space_cmpxchg(space, BASE + 4 * PAGE, 4, FH_BE, none, i, i + 1, &old);
+		fh_space_cmpxchg(space, BASE + 5 * PAGE, 4, FH_LE, none, 77, 1, &old); /* fails */
+		if (i == 0)
+			start(FH_DIRTY_MIGRATION);
+	}
+	assert_dirty(MIGRATION, "2-4");
+}
+
+static void windows_mark_from_the_start_on(void **state)
+{
+	struct fh_cached *cached = fh_cached_new(m, space, BASE + PAGE, 3 * PAGE, none);
+	uint8_t bytes[64] = { 0 };
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		fh_cached_store(cached, PAGE, 4, FH_LE, 1);
+		fh_cached_write(cached, 2 * PAGE - 1, bytes, 2);
+		if (i == 0)
+			start(FH_DIRTY_MIGRATION);
+		else
+			assert_dirty(MIGRATION, "2-3");
+	}
+	fh_object_unref(cached);
+}
+
 static void memory_is_marked_by_its_own_offset_through_any_window(void **state)
 {
 	struct fh_region *root = fh_space_root(space);
@@ -566,6 +599,8 @@ int main(void)
 		TEST(stores_of_every_size_mark_the_pages_that_they_touch),
 		TEST(reads_and_writes_elsewhere_mark_nothing),
 		TEST(bulk_writes_and_fills_mark_from_end_to_end),
+		TEST(atomics_mark_what_they_change),
+		TEST(windows_mark_from_the_start_on),
 		TEST(memory_is_marked_by_its_own_offset_through_any_window),
 		TEST(loaders_mark_rom_and_guests_do_not),
 		TEST(rom_device_is_marked_by_its_callback),
