@@ -19,9 +19,25 @@
 #include <unistd.h>
 
 #include <freehold/device.h>
+#include <freehold/iommu.h>
 #include <freehold/object.h>
 
 static const struct fh_region_ops no_registers;
+
+/* Never called: see R1. */
+static enum fh_tx translate_nothing(void *state, uint64_t addr, unsigned access, unsigned index,
+				    struct fh_attrs attrs, struct fh_translation *ret)
+{
+	(void)state;
+	(void)addr;
+	(void)access;
+	(void)index;
+	(void)attrs;
+	(void)ret;
+	return FH_TX_DECODE_ERROR;
+}
+
+static const struct fh_iommu_ops no_translations = { .translate = translate_nothing };
 
 static const struct fh_device_ops hidden_ops;
 static const struct fh_type hidden_type = {
@@ -78,6 +94,8 @@ static struct fh_region *make_kind(struct fh_map *map, const struct fh_map_regio
 		return fh_region_new_alias(owner, name, NULL, from->alias_offset, from->size);
 	case FH_MAP_RESERVATION:
 		return fh_region_new_reservation(owner, name, from->size);
+	case FH_MAP_IOMMU:
+		return fh_region_new_iommu(owner, name, from->size, &no_translations, NULL);
 	case FH_MAP_KINDS:
 		break;
 	}

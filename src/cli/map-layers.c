@@ -75,7 +75,7 @@ static void push_region(struct work *work, const struct visit *above, uint32_t n
 
 static const char *shows_as(const struct fh_listed_region *region, bool readonly)
 {
-	if (strcmp(region->kind, "reservation") == 0)
+	if (strcmp(region->kind, "reservation") == 0 || strcmp(region->kind, "iommu") == 0)
 		return region->kind;
 	if (readonly || strcmp(region->kind, "rom") == 0)
 		return "rom";

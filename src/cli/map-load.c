@@ -23,10 +23,13 @@ const char *const fh_map_kind_names[FH_MAP_KINDS] = {
 	[FH_MAP_RAMD] = "ramd",
 	[FH_MAP_ALIAS] = "alias",
 	[FH_MAP_RESERVATION] = "reservation",
+	[FH_MAP_IOMMU] = "iommu",
 };
 
 /* What a range of a flat view can show as. */
-static const char *const shown_names[] = { "ram", "rom", "romd", "ramd", "i/o", "reservation" };
+static const char *const shown_names[] = {
+	"ram", "rom", "romd", "ramd", "i/o", "reservation", "iommu"
+};
 
 static const char *const map_keys[] = { "origin", "regions", "spaces", NULL };
 static const char *const region_keys[] = {

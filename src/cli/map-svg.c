@@ -28,7 +28,7 @@ enum {
 	LAYER_WIDTH = 210,
 	SPACING = 8,
 	FOLD_HEIGHT = 18,
-	LEAST_WIDTH = 860, /* of the legend */
+	LEAST_WIDTH = 912, /* of the legend */
 	LAYERS_MOST = 40,  /* beyond them nothing is drawn */
 };
 
@@ -45,6 +45,7 @@ static const struct {
 	{ "ramd", "ramd", "#a6dcd7", "RAM device" },
 	{ "i/o", "io", "#b9dfb2", "registers" },
 	{ "reservation", "res", "#cccccc", "reservation" },
+	{ "iommu", "iommu", "#d3bde8", "IOMMU" },
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 

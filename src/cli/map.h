@@ -41,6 +41,7 @@ enum fh_map_kind {
 	FH_MAP_RAMD,
 	FH_MAP_ALIAS,
 	FH_MAP_RESERVATION,
+	FH_MAP_IOMMU,
 	FH_MAP_KINDS
 };
 

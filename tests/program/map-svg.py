@@ -119,7 +119,8 @@ def write(folder, name, content):
 
 
 def random_map(draw):
-    kinds = ["mmio", "ram", "rom", "romd", "ramd", "container", "alias", "reservation"]
+    kinds = ["mmio", "ram", "rom", "romd", "ramd", "container", "alias", "reservation",
+             "iommu"]
     regions = []
     for i in range(1, 16):
         kind = draw.choice(kinds)

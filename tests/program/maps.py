@@ -64,6 +64,8 @@ def show(regions, number, addr):
 
 
 def shown_as(region, readonly):
+    if region["kind"] == "iommu":
+        return "iommu"
     if readonly:
         return "reservation" if region["kind"] == "reservation" else "rom"
     if region["kind"] == "mmio" or region.get("rom_mode") is False:
@@ -100,7 +102,7 @@ def flat_of(regions, root):
 
 def random_region(draw, number, count):
     kind = draw.choice(["container"] * 4 + ["alias"] * 4 +
-                       ["mmio", "mmio", "ram", "rom", "romd", "ramd", "reservation"])
+                       ["mmio", "mmio", "ram", "rom", "romd", "ramd", "reservation", "iommu"])
     region = {"name": f"{kind}{number}", "kind": kind, "addr": hex(draw.randrange(CELLS)),
               "size": hex(draw.choice([draw.randrange(1, CELLS), 1 << 64]) if kind in
                           ("container", "alias", "mmio") else draw.randrange(1, CELLS))}
