@@ -78,9 +78,9 @@ def all_configs():
                ["unit", "scenario", "model", "public", "examples", "program", "fuzz"],
                options=["-Db_sanitize=address,undefined"], env=ASAN_ENV, effort=30, timeout=4),
         tsan,
-        Config("valgrind", "Valgrind: values never set", ["unit"], builds_as="gcc", effort=1,
-               timeout=10, wrapper=["valgrind", "--quiet", "--error-exitcode=99",
-                                    "--fair-sched=yes"]),
+        Config("valgrind", "Valgrind: values never set", ["unit"], builds_as="gcc",
+               env={"FH_UNDER_VALGRIND": "1"}, effort=1, timeout=10,
+               wrapper=["valgrind", "--quiet", "--error-exitcode=99", "--fair-sched=yes"]),
     ]
     if platform.machine() == "x86_64":
         configs.append(Config("aarch64", "cross build, QEMU's user mode", ["unit"], effort=10,

@@ -8,6 +8,7 @@
 
 #include "cpu/fp.h"
 #include "support/probe.h"
+#include "support/valgrind.h"
 
 enum { NX = 1, UF = 2, OF = 4, DZ = 8, NV = 16 };
 enum { RNE, RTZ, RDN, RUP, RMM };
@@ -59,6 +60,8 @@ struct example {
 
 static void check(const struct example *examples, unsigned count)
 {
+	if (under_valgrind())
+		skip();
 	for (unsigned i = 0; i < count; i++) {
 		const struct example *e = &examples[i];
 		struct hart h = {.isa = cpu_isa_default(), .frm = (uint8_t)e->rm};
