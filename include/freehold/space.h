@@ -265,6 +265,8 @@ FH_API struct fh_mapping *fh_space_map(struct fh_space *space, uint64_t addr, ui
  * them there or not. Returns the result of that; FH_TX_DECODE_ERROR, and nothing is written, once
  * the region's owner is hidden; otherwise FH_TX_OK. Of a mapping that has ended: nothing is written
  * any more, FH_TX_DECODE_ERROR unless @written is 0.
+ * Guest memory that was written is marked dirty, if it is logged (dirty.h): what @written says; of a
+ * mapping for writing that its holder's end has ended, all of it.
  * Context: as fh_space_write().
  */
 FH_API enum fh_tx fh_mapping_unmap(struct fh_mapping *mapping, uint64_t written);

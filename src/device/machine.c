@@ -14,6 +14,7 @@
 #include "base/rcu.h"
 #include "device/device.h"
 #include "freehold/freehold.h"
+#include "memory/bounce.h"
 #include "memory/room.h"
 #include "memory/space.h"
 #include "memory/topology.h"
@@ -125,6 +126,7 @@ static const struct fh_machine_ops machine_ops = {
 	.call = call_owner,
 	.domain_of = fh_device_domain_of,
 	.explain = fh_topology_explain,
+	.pin_lapses = fh_mapping_lapses,
 	.unrealize = fh_device_unrealize_below,
 	.poll = poll_devices,
 };

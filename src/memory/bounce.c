@@ -15,6 +15,7 @@
 struct fh_bounce {
 	struct fh_pin_tail tail; /* R1 */
 	struct fh_room *room;	 /* NULL: no buffer: R5 */
+	struct fh_region *region;  /* C: pinned */
 	struct fh_iommu_use *uses; /* R5 */
 	unsigned use_count;
 	uint64_t size;
@@ -54,7 +55,16 @@ static void bounce_free(struct fh_bounce *bounce)
 /* The holder has been disposed of. */
 static void bounce_end(struct fh_pin_tail *tail)
 {
-	bounce_free((struct fh_bounce *)tail);
+	struct fh_bounce *bounce = (struct fh_bounce *)tail;
+	struct fh_thread *t = fh_thread_self();
+
+	/* Without a buffer it is written already, nobody says how much. */
+	if (!bounce->room && bounce->writes) {
+		fh_rcu_read_begin(t);
+		fh_dirty_mark_range(bounce->region, bounce->offset, bounce->size);
+		fh_rcu_read_end(t);
+	}
+	bounce_free(bounce);
 }
 
 /* R4. The region is pinned by the caller. In a read section. */
@@ -150,6 +160,7 @@ static struct fh_bounce *bounce_new(const struct place *place, uint64_t size, un
 	if (!bounce)
 		return NULL;
 	bounce->tail.end = bounce_end;
+	bounce->region = place->range.region;
 	bounce->size = size;
 	bounce->offset = place->range.offset;
 	bounce->range_flags = place->range.flags;

@@ -20,6 +20,9 @@
 #include "freehold/space.h"
 #include "object/object.h"
 
+/* For struct fh_machine_ops: of any pin. */
+void fh_mapping_lapses(struct fh_pin *pin);
+
 /* There is no mapping: NULL, and *ret says why. */
 struct fh_mapping *fh_mapped_fail(struct fh_mapped *ret, enum fh_code code, enum fh_tx tx);
 

@@ -6,7 +6,8 @@
  *     where it is as long as the region. The handle is the pin itself. A bounce buffer hangs on the
  *     pin as its tail (bounce.c).
  * R2. What was written through a mapping is marked dirty when it is unmapped, if it is logged then
- *     (dirty.h). For that the pin keeps what it is of.
+ *     (dirty.h). For that the pin keeps what it is of. One that ends with its holder is marked as a
+ *     whole: nobody says how much was written.
  * R3. The region is found and pinned inside one read section, so that it cannot go in between
  *     (L3).
  */
@@ -61,6 +62,15 @@ enum {
 	AUX_OFFSET, /* in the region */
 	AUX_SIZE,
 };
+
+/* The kinds of pin that mappings are, by address: one that is for writing says so. */
+static const char kind_read[] = "map";
+static const char kind_write[] = "map";
+
+static inline const char *kind_of(unsigned flags)
+{
+	return flags & FH_MAP_WRITE ? kind_write : kind_read;
+}
 
 /* What a mapping needs to know of the range at addr. */
 struct target {
@@ -126,7 +136,7 @@ static FH_ASIDE struct fh_mapping *map_other(struct fh_space *space, uint64_t ad
 		mapping = fh_bounce_map(t, space, addr, size, flags, attrs, holder, ret);
 	} else {
 		FH_POINT("lookup.found");
-		struct fh_pin *pin = fh_pin_take(&target.region->object, holder, "map");
+		struct fh_pin *pin = fh_pin_take(&target.region->object, holder, kind_of(flags));
 
 		mapping = (struct fh_mapping *)pin;
 		if (pin)
@@ -171,7 +181,8 @@ struct fh_mapping *fh_space_map(struct fh_space *space, uint64_t addr, uint64_t 
 
 	if (FH_LIKELY(look && (look->direct & direct) == direct && !attrs.memory_only)) {
 		FH_POINT("lookup.found");
-		struct fh_pin *pin = fh_pin_try(t, &look->region->object, holder, "map");
+		struct fh_pin *pin =
+			fh_pin_try(t, &look->region->object, holder, kind_of(flags));
 
 		if (FH_LIKELY(pin)) {
 			mapped_set(ret, (void *)(look->ram_bias + addr), size,
@@ -206,6 +217,13 @@ static void mark_written(struct fh_pin *pin, uint64_t written)
 	if (region)
 		fh_dirty_mark_range(region, pin->aux[AUX_OFFSET], written < size ? written : size);
 	fh_rcu_read_end(t);
+}
+
+void fh_mapping_lapses(struct fh_pin *pin)
+{
+	/* Relaxed: it is the caller's to end, and nothing else is put in its place before. */
+	if (atomic_load_explicit(&pin->kind, memory_order_relaxed) == kind_write)
+		mark_written(pin, UINT64_MAX);
 }
 
 static FH_ASIDE enum fh_tx unmap_other(struct fh_pin *pin, uint64_t written)

@@ -26,6 +26,11 @@ struct fh_machine_ops {
 	struct fh_domain *(*domain_of)(struct fh_object *owner);
 	/* memory: print where views still show the object; returns how many ranges (pins). */
 	uint32_t (*explain)(struct fh_object *object, FILE *out);
+	/*
+	 * memory (NULL: nothing): a pin ends because its holder does, and not by its user. It has
+	 * not ended yet. Maybe under the topology lock.
+	 */
+	void (*pin_lapses)(struct fh_pin *pin);
 	/* device: unrealize every realized device of the subtree, last realized first. On control, no locks. */
 	void (*unrealize)(struct fh_object *top);
 	/* device: run what is due; true if anything was. */

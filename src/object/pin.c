@@ -205,6 +205,16 @@ struct fh_object *fh_pin_holder(const struct fh_pin *pin)
 	return pin->holding->holder;
 }
 
+/* The holder ends it. */
+static void lapse(struct fh_holding *holding, struct fh_pin *pin)
+{
+	const struct fh_machine_ops *ops = holding->holder->machine->ops;
+
+	if (FH_UNLIKELY(fh_pin_target(pin) && ops->pin_lapses))
+		ops->pin_lapses(pin);
+	fh_pin_drop(pin);
+}
+
 /* --- The end of a holder -------------------------------------------------------------------- */
 
 void fh_holding_slow(struct fh_object *object)
@@ -234,7 +244,7 @@ void fh_holding_close(struct fh_object *object)
 	fh_lock_release(&holding->lock);
 	for (; chunk; chunk = chunk->next)
 		for (unsigned i = 0; i < FH_CHUNK_PINS; i++)
-			fh_pin_drop(&chunk->pins[i]);
+			lapse(holding, &chunk->pins[i]);
 }
 
 /* --- A realize that fails (L7) ---------------------------------------------------------------- */
@@ -271,7 +281,7 @@ void fh_holding_rollback(struct fh_object *object)
 	for (; chunk; chunk = chunk->next)
 		for (unsigned i = 0; i < FH_CHUNK_PINS; i++)
 			if (!(chunk->kept >> i & 1))
-				fh_pin_drop(&chunk->pins[i]);
+				lapse(holding, &chunk->pins[i]);
 }
 
 void fh_holding_free(struct fh_object *object)

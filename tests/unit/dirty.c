@@ -417,6 +417,31 @@ static void whole_machine_is_logged_with_what_comes_later(void **state)
 	fh_object_dispose(holder);
 }
 
+/* An operation completes, and a device goes, without unmapping what they wrote to. */
+static void mapping_that_ends_with_its_holder_marks_all_of_it(void **state)
+{
+	struct fh_object *holder = new_holder(), *other = new_holder();
+	struct fh_mapped mapped;
+
+	(void)state;
+	start(FH_DIRTY_MIGRATION);
+	assert_non_null(fh_space_map(space, BASE + 3 * PAGE, 2 * PAGE, FH_MAP_WRITE, none, holder,
+				     &mapped));
+	assert_non_null(fh_space_map(space, BASE + 7 * PAGE, PAGE, FH_MAP_READ | FH_MAP_WRITE, none,
+				     holder, &mapped));
+	assert_non_null(
+		fh_space_map(space, BASE + 9 * PAGE, PAGE, FH_MAP_READ, none, holder, &mapped));
+	assert_non_null(
+		fh_space_map(space, BASE + 11 * PAGE, PAGE, FH_MAP_WRITE, none, other, &mapped));
+	assert_dirty(MIGRATION, "");
+	fh_object_dispose(holder);
+	fh_machine_drain(m);
+	assert_dirty(MIGRATION, "3-4 7");
+	fh_object_dispose(other);
+	fh_machine_drain(m);
+	assert_dirty(MIGRATION, "11");
+}
+
 static void bitmap_that_cannot_be_had_changes_nothing(void **state)
 {
 	struct fh_error err = FH_ERROR_INIT;
@@ -613,6 +638,7 @@ int main(void)
 		TEST(stopping_forgets_and_starting_begins_clean),
 		TEST(starting_says_what_is_wrong),
 		TEST(whole_machine_is_logged_with_what_comes_later),
+		TEST(mapping_that_ends_with_its_holder_marks_all_of_it),
 		TEST(bitmap_that_cannot_be_had_changes_nothing),
 		TEST(snapshot_takes_the_pages_of_its_range_alone),
 		TEST(runs_end_with_the_memory_and_stop_when_told),
