@@ -420,7 +420,9 @@ static void whole_machine_is_logged_with_what_comes_later(void **state)
 /* An operation completes, and a device goes, without unmapping what they wrote to. */
 static void mapping_that_ends_with_its_holder_marks_all_of_it(void **state)
 {
-	struct fh_object *holder = new_holder(), *other = new_holder();
+	struct fh_object *holder = new_holder();
+	struct fh_object *other =
+		fh_object_new_child(m, "other", fh_object_get_type(holder), NULL);
 	struct fh_mapped mapped;
 
 	(void)state;
