@@ -59,5 +59,6 @@ void bench_change(void);
 void bench_access(void);
 void bench_dirty(void);
 void bench_object(void);
+void bench_machine(void);
 
 #endif

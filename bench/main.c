@@ -123,11 +123,13 @@ int main(int argc, char **argv)
 		} else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
 			only = argv[++i];
 		} else {
-			fprintf(stderr, "usage: bench [--quick] [--only change|access|dirty|object] "
+			fprintf(stderr, "usage: bench [--quick] [--only machine|object|access|change|dirty] "
 					"[--json FILE]\n");
 			return 1;
 		}
 	}
+	if (!only || strcmp(only, "machine") == 0)
+		bench_machine();
 	if (!only || strcmp(only, "object") == 0)
 		bench_object();
 	if (!only || strcmp(only, "access") == 0)

@@ -66,6 +66,7 @@ def source_checks():
         "sources": ["tools/check-sources", build],
         "symbols": ["tools/check-symbols", f"{build}/src/libfreehold.so"],
         "install": ["tools/check-install", build],
+        "subproject": ["tools/check-subproject", build],
         "reference": ["ninja", "-C", build, "docs"],
         "mutants": ["tools/mutants.py", "--dry-run"],
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory of the library itself: malloc, and a clear end where it fails.
+ * Memory of the library itself: malloc, and a clear end where it fails, unless the program's hook
+ * has it tried again.
  *
  * Zeroed memory is malloc and memset, not calloc: glibc's calloc passes by the cache that malloc
  * keeps for each thread, which costs more than clearing a small structure. What a user chose the
@@ -12,17 +13,31 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <freehold/hooks.h>
+
+/* Null unless the program defines it. */
+#pragma weak fh_hook_no_memory
+
 void fh_out_of_memory(size_t size)
 {
 	fh_panic("out of memory: %zu bytes could not be allocated", size);
+}
+
+/* Returns only if it is to be tried again. */
+static FH_COLD void try_again(size_t size, unsigned attempt)
+{
+	if (!fh_hook_no_memory || !fh_hook_no_memory(size, attempt))
+		fh_out_of_memory(size);
 }
 
 void *fh_alloc(size_t size)
 {
 	void *ptr = malloc(size ? size : 1);
 
-	if (FH_UNLIKELY(!ptr))
-		fh_out_of_memory(size);
+	for (unsigned attempt = 1; FH_UNLIKELY(!ptr); attempt++) {
+		try_again(size, attempt);
+		ptr = malloc(size ? size : 1);
+	}
 	return ptr;
 }
 
@@ -36,8 +51,8 @@ void *fh_zalloc_aligned(size_t size, size_t align)
 	void *ptr;
 
 	fh_assert(align >= sizeof(void *) && (align & (align - 1)) == 0);
-	if (posix_memalign(&ptr, align, size ? size : 1) != 0)
-		fh_out_of_memory(size);
+	for (unsigned attempt = 1; posix_memalign(&ptr, align, size ? size : 1) != 0; attempt++)
+		try_again(size, attempt);
 	return memset(ptr, 0, size);
 }
 
@@ -45,8 +60,10 @@ void *fh_realloc(void *ptr, size_t size)
 {
 	void *moved = realloc(ptr, size ? size : 1);
 
-	if (FH_UNLIKELY(!moved))
-		fh_out_of_memory(size);
+	for (unsigned attempt = 1; FH_UNLIKELY(!moved); attempt++) {
+		try_again(size, attempt);
+		moved = realloc(ptr, size ? size : 1);
+	}
 	return moved;
 }
 
@@ -68,12 +85,14 @@ char *fh_printf(const char *fmt, ...)
 	va_list args;
 	int length;
 
-	va_start(args, fmt);
-	length = vasprintf(&text, fmt, args);
-	va_end(args);
-	if (length < 0)
-		fh_out_of_memory(strlen(fmt));
-	return text;
+	for (unsigned attempt = 1;; attempt++) {
+		va_start(args, fmt);
+		length = vasprintf(&text, fmt, args);
+		va_end(args);
+		if (length >= 0)
+			return text;
+		try_again(strlen(fmt), attempt);
+	}
 }
 
 void *fh_try_alloc(size_t size)

@@ -9,9 +9,9 @@
  * R3. Everything is returned with fh_free, which accepts NULL.
  *
  * An embedder who wants another policy than R1 has two places for it: the malloc of the process,
- * which is the only source of memory here and may free something or wait before it gives up, and
- * SIGABRT. A hook of its own would have to be a mutable global, since an allocation does not know
- * its machine.
+ * which is the only source of memory here, and the hook that <freehold/hooks.h> declares. That is
+ * bound by the linker: one that is set at run time would be a mutable global, since an allocation
+ * does not know its machine.
  */
 #ifndef BASE_ALLOC_H
 #define BASE_ALLOC_H

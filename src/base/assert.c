@@ -3,14 +3,19 @@
  * The last words of a process whose invariants are broken.
  *
  * One write(2) of a buffer on the stack: no lock of stdio may be in the way, and lines of several
- * threads do not mix.
+ * threads do not mix. A program that has a hook hears them instead.
  */
 #include "base/assert.h"
+
+#include <freehold/hooks.h>
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+/* Null unless the program defines it. */
+#pragma weak fh_hook_panic
 
 static _Noreturn void die(char *line, size_t size, int length)
 {
@@ -18,6 +23,11 @@ static _Noreturn void die(char *line, size_t size, int length)
 
 	if (used > size - 2)
 		used = size - 2;
+	if (fh_hook_panic) {
+		line[used] = '\0';
+		fh_hook_panic(line);
+		abort();
+	}
 	line[used++] = '\n';
 	if (write(STDERR_FILENO, line, used) < 0)
 		abort();

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A program that has hooks: it is asked before the process ends for lack of memory, and told why.
+ */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <freehold/hooks.h>
+
+#include "base/alloc.h"
+#include "support/dies.h"
+
+/* The sanitizers' allocators stop at what malloc refuses, unless told. */
+const char *__asan_default_options(void);
+const char *__tsan_default_options(void);
+
+const char *__asan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
+
+const char *__tsan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
+
+/* No more than this, which the hook changes as memory that is freed does. */
+static size_t budget = SIZE_MAX;
+static bool generous;
+
+void fh_hook_panic(const char *line)
+{
+	fprintf(stderr, "the hook heard <%s>\n", line);
+	fflush(stderr);
+}
+
+bool fh_hook_no_memory(size_t size, unsigned attempt)
+{
+	fprintf(stderr, "asked for %zu, %u. time\n", size, attempt);
+	fflush(stderr);
+	if (generous && attempt == 3)
+		budget = SIZE_MAX;
+	return attempt < 3 || generous;
+}
+
+/* Malloc as the library sees it here: see `link_args` in tests/meson.build. */
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+	return size > budget ? NULL : __real_malloc(size);
+}
+
+static void ask_for_too_much(void)
+{
+	volatile size_t huge = SIZE_MAX / 4;
+
+	fh_free(fh_alloc(huge));
+}
+
+static void assert_falsehood(void)
+{
+	volatile int two = 2;
+
+	fh_assert(two == 1 + 2);
+}
+
+static void panic_with_a_long_message(void)
+{
+	char text[2000];
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	fh_panic("%s", text);
+}
+
+static void panic_goes_to_the_hook_alone(void **state)
+{
+	(void)state;
+	assert_true(dies_saying(assert_falsehood, "the hook heard <freehold: "));
+	assert_true(dies_saying(assert_falsehood, "assertion failed: two == 1 + 2>\n"));
+	assert_false(dies_saying(assert_falsehood, "assertion failed: two == 1 + 2\n"));
+	assert_true(dies_saying(panic_with_a_long_message, "xxx>\n"));
+}
+
+static void memory_is_asked_for_until_the_hook_gives_up(void **state)
+{
+	(void)state;
+	assert_true(dies_saying(ask_for_too_much, "asked for 4611686018427387903, 1. time\n"
+						  "asked for 4611686018427387903, 2. time\n"
+						  "asked for 4611686018427387903, 3. time\n"
+						  "the hook heard <freehold: out of memory: "));
+}
+
+static void memory_that_the_hook_made_room_for_is_given(void **state)
+{
+	char *got;
+
+	(void)state;
+	budget = 1000;
+	generous = true;
+	got = fh_alloc(4000);
+	memset(got, 1, 4000);
+	fh_free(got);
+	assert_true(budget == SIZE_MAX);
+	generous = false;
+}
+
+static void what_a_user_chose_is_not_asked_for(void **state)
+{
+	void *got;
+
+	(void)state;
+	budget = 1000;
+	generous = true;
+	got = fh_try_alloc(4000);
+	assert_null(got);
+	assert_true(budget == 1000);
+	budget = SIZE_MAX;
+	generous = false;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(panic_goes_to_the_hook_alone),
+		cmocka_unit_test(memory_is_asked_for_until_the_hook_gives_up),
+		cmocka_unit_test(memory_that_the_hook_made_room_for_is_given),
+		cmocka_unit_test(what_a_user_chose_is_not_asked_for),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
