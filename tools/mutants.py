@@ -38,8 +38,8 @@ import configs  # noqa: E402
 from configs import BUILD, ROOT  # noqa: E402
 
 PATCHES = ROOT / "tests" / "mutants"
-NEEDED = {**{f"L{number}": 2 for number in range(1, 9)}, "base": 2, "map": 10, "cpu": 10, "board": 5,
-          "device": 10}
+NEEDED = {**{f"L{number}": 2 for number in range(1, 9)}, "base": 2, "map": 10, "cpu": 10,
+          "board": 5, "device": 10}
 EFFORT = 10  # per cent of a test's full length; see configs.py
 
 
