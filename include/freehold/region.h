@@ -122,6 +122,19 @@ FH_API struct fh_region *fh_region_new_ram(FH_ANY owner, const char *name, uint6
 FH_API struct fh_region *fh_region_new_ram_ptr(FH_ANY owner, const char *name, uint64_t size,
 					       void *ptr, void (*release)(void *arg), void *arg);
 
+/**
+ * A RAM device: host memory at @ptr that has side effects, such as a mapped BAR of a real device.
+ * Accesses are loads and stores of 1, 2, 4 or 8 bytes of host memory, each of exactly the size asked
+ * for and aligned; what is not aligned there, of another size or longer is cut into pieces that are,
+ * as wide as possible, in rising order. Never is a byte touched twice or one that was not asked for.
+ * Listeners and fh_space_map() are given the memory itself, marked as a device's: who uses it
+ * follows the same rules. Accesses with attrs.debug or memory_only are FH_TX_DENIED, atomic ones
+ * too. Else as fh_region_new_ram_ptr().
+ */
+FH_API struct fh_region *fh_region_new_ram_device(FH_ANY owner, const char *name, uint64_t size,
+						  void *ptr, void (*release)(void *arg),
+						  void *arg);
+
 /** What a guest's write to ROM does: nothing, silently, or a decode error. */
 enum fh_rom_write { FH_ROM_IGNORE, FH_ROM_DECODE_ERROR };
 
@@ -245,6 +258,7 @@ enum fh_region_kind {
 	FH_REGION_ALIAS,
 	FH_REGION_RESERVATION,
 	FH_REGION_IOMMU, /**< iommu.h */
+	FH_REGION_RAM_DEVICE,
 };
 
 /**
@@ -276,7 +290,7 @@ FH_API void fh_region_each_sub(struct fh_region *region,
 			       bool (*visit)(struct fh_region *sub, void *arg), void *arg);
 
 /**
- * Host pointer to the start of a RAM, ROM or ROM device region (borrowed, valid as long as the
+ * Host pointer to the start of a RAM, ROM, ROM device or RAM device region (borrowed, valid as long as the
  * region), else NULL. For loaders: what is written there the library does not see.
  */
 FH_API void *fh_region_ram(struct fh_region *region);

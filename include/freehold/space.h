@@ -142,6 +142,7 @@ struct fh_section {
 	bool nonvolatile;
 	uint8_t log_mask; /**< clients that log writes (dirty.h): not 0: who writes to `ptr` calls
 			       fh_dirty_mark() afterwards */
+	bool device;	  /**< `ptr` is a RAM device's: accesses of exact size, aligned, no memcpy() */
 };
 
 /**
@@ -176,7 +177,7 @@ FH_API bool fh_region_present(struct fh_region *container, uint64_t addr);
 
 /**
  * How the range shows in listings: "ram", "rom" (anything that is read-only), "romd" (in ROM mode),
- * "i/o", "reservation". Static storage.
+ * "ramd" (a RAM device), "i/o", "iommu", "reservation". Static storage.
  */
 FH_API const char *fh_section_kind(const struct fh_section *section);
 
@@ -220,6 +221,7 @@ struct fh_mapped {
 	void *ptr;	   /**< host memory; without a mapping, NULL */
 	uint64_t size;	   /**< bytes of it, at most what was asked for; without a mapping, 0 */
 	bool bounced;	   /**< it is a bounce buffer */
+	bool device;	   /**< it is a RAM device's: see struct fh_section */
 	enum fh_code code; /**< FH_OK, or why there is no mapping */
 	enum fh_tx tx;	   /**< the same as the outcome of an access */
 };

@@ -85,8 +85,9 @@ static struct fh_region *make_kind(struct fh_map *map, const struct fh_map_regio
 		if (is_true_rom(from))
 			return fh_region_new_rom(owner, name, from->size, FH_ROM_IGNORE, err);
 		return fh_region_new_ram_ptr(owner, name, from->size, map->backing, NULL, NULL);
-	case FH_MAP_RAM:
 	case FH_MAP_RAMD:
+		return fh_region_new_ram_device(owner, name, from->size, map->backing, NULL, NULL);
+	case FH_MAP_RAM:
 		return fh_region_new_ram_ptr(owner, name, from->size, map->backing, NULL, NULL);
 	case FH_MAP_ROMD:
 		return make_rom_device(owner, name, from->size, err);

@@ -4,7 +4,7 @@
  * numbers and names.
  *
  * R1. From the file come texts (names, owners) and what kind of memory a region has, which the
- *     library was not told: see map-build.c R1. All else is the library's.
+ *     library was not told (some ROM): see map-build.c. All else is the library's.
  */
 #include "cli/map.h"
 
@@ -79,17 +79,10 @@ static void adjust_regions(const struct fh_map *map, const uint32_t *numbers,
 	free(regions);
 }
 
-static void adjust_ranges(const struct fh_map *map, const uint32_t *numbers,
-			  struct fh_listing *listing)
+static void adjust_ranges(const uint32_t *numbers, struct fh_listing *listing)
 {
-	for (size_t i = 0; i < listing->range_count; i++) {
-		struct fh_listed_range *const range = &listing->ranges[i];
-
-		range->region = translated(numbers, range->region);
-		/* To the library the RAM of a mapped device is RAM. */
-		if (strcmp(range->as, fh_map_kind_names[FH_MAP_RAM]) == 0)
-			range->as = fh_map_kind_names[map->regions[range->region].kind];
-	}
+	for (size_t i = 0; i < listing->range_count; i++)
+		listing->ranges[i].region = translated(numbers, listing->ranges[i].region);
 }
 
 /* Without the machine's own. */
@@ -119,7 +112,7 @@ struct fh_listing *fh_map_list(const struct fh_map *map)
 
 	listing->origin = map->origin;
 	adjust_regions(map, numbers, listing);
-	adjust_ranges(map, numbers, listing);
+	adjust_ranges(numbers, listing);
 	adjust_spaces(map, numbers, listing);
 	free(numbers);
 	return listing;

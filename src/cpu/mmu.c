@@ -196,7 +196,7 @@ static bool has_code(const struct hart *h, uint64_t pa)
 /* What the section lets one do directly, whatever page tables and PMP say. */
 static unsigned section_perms(const struct fh_section *section)
 {
-	if (!section->ptr)
+	if (!section->ptr || section->device) /* a device's memory is no RAM: each access counts */
 		return 0;
 	return section->readonly || section->rom_mode ? PERM_R | PERM_X : PERM_ALL;
 }

@@ -127,7 +127,7 @@ static bool is_memory(struct fh_space *memory, uint64_t addr, uint64_t size)
 
 	fh_read_begin();
 	for (uint64_t at = addr; there; at = section.last + 1) {
-		there = fh_space_lookup(memory, at, &section) && section.ptr;
+		there = fh_space_lookup(memory, at, &section) && section.ptr && !section.device;
 		if (!there || section.last >= last)
 			break;
 	}

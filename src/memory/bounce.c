@@ -143,7 +143,8 @@ static enum fh_code bounce_judge(const struct fh_region *region, unsigned flags,
 	if (!fh_region_has_callbacks(region) && !fh_region_has_ram(region))
 		return FH_ENOENT;
 	*ret_tx = FH_TX_DENIED;
-	if (attrs.memory_only && fh_region_has_callbacks(region))
+	if (attrs.memory_only &&
+	    (fh_region_has_callbacks(region) || region->kind == FH_REGION_RAM_DEVICE))
 		return FH_EPERM;
 	*ret_tx = FH_TX_DEVICE_ERROR;
 	return flags & FH_MAP_DIRECT_ONLY ? FH_ENOTSUP : FH_OK;

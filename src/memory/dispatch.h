@@ -28,7 +28,12 @@ enum fh_direct {
 	FH_DIRECT_READ = 1 << 0,
 	FH_DIRECT_WRITE = 1 << 1, /* and is marked dirty afterwards, if it is logged (dirty.h) */
 	FH_DIRECT_STORE = 1 << 2, /* is written, and nothing else: nobody logs it */
+	/* The same of a device's memory: by exact accesses alone, which bulk ones are not. */
+	FH_DIRECT_DEVICE_READ = 1 << 3,
+	FH_DIRECT_DEVICE_WRITE = 1 << 4,
 };
+
+enum { FH_DIRECT_DEVICE_SHIFT = 3 };
 
 /* Of a region that shows with these range flags. */
 static inline unsigned fh_direct(const struct fh_region *region, uint32_t range_flags)
@@ -43,6 +48,10 @@ static inline unsigned fh_direct(const struct fh_region *region, uint32_t range_
 		return FH_DIRECT_READ;
 	case FH_REGION_ROM_DEVICE:
 		return range_flags & FH_RANGE_ROM_MODE ? FH_DIRECT_READ : 0;
+	case FH_REGION_RAM_DEVICE:
+		return range_flags & FH_RANGE_READONLY ?
+			       FH_DIRECT_DEVICE_READ :
+			       FH_DIRECT_DEVICE_READ | FH_DIRECT_DEVICE_WRITE;
 	default:
 		return 0;
 	}

@@ -157,6 +157,7 @@ static const char *kind_of(const struct fh_region *region)
 	case FH_REGION_ALIAS: return "alias";
 	case FH_REGION_RESERVATION: return "reservation";
 	case FH_REGION_IOMMU: return "iommu";
+	case FH_REGION_RAM_DEVICE: return "ramd";
 	}
 	fh_assert(!"a kind of region");
 	return NULL;

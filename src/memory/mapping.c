@@ -80,6 +80,12 @@ struct target {
 	uint64_t most; /* bytes from addr on, less one */
 };
 
+/* What is accessed so may be given to who asks for that, the memory of a device too. */
+static inline bool permits(unsigned has, unsigned direct)
+{
+	return (has & direct) == direct || (has >> FH_DIRECT_DEVICE_SHIFT & direct) == direct;
+}
+
 /* False: it is not accessed directly for all of that. In a read section. */
 static bool target_find(struct fh_thread *t, struct fh_space *space, uint64_t addr, unsigned direct,
 			struct target *ret)
@@ -91,7 +97,7 @@ static bool target_find(struct fh_thread *t, struct fh_space *space, uint64_t ad
 		ret->ptr = (uint8_t *)(look->ram_bias + addr);
 		ret->offset = look->bias + addr;
 		ret->most = look->span - (addr - look->first);
-		return (look->direct & direct) == direct;
+		return permits(look->direct, direct);
 	}
 	/* A leaf that was retired at this moment is not remembered. */
 	struct fh_view_hit hit;
@@ -100,7 +106,7 @@ static bool target_find(struct fh_thread *t, struct fh_space *space, uint64_t ad
 		return false;
 	const struct fh_range range = fh_view_hit_range(hit);
 
-	if ((fh_direct(range.region, range.flags) & direct) != direct)
+	if (!permits(fh_direct(range.region, range.flags), direct))
 		return false;
 	ret->region = range.region;
 	ret->offset = range.offset + (addr - range.first);
@@ -115,6 +121,7 @@ static inline void mapped_set(struct fh_mapped *ret, void *ptr, uint64_t size, u
 	ret->ptr = ptr;
 	ret->size = size - 1 > most ? most + 1 : size;
 	ret->bounced = false;
+	ret->device = false;
 	ret->code = FH_OK;
 	ret->tx = FH_TX_OK;
 	pin->aux[AUX_OFFSET] = offset;
@@ -139,10 +146,12 @@ static FH_ASIDE struct fh_mapping *map_other(struct fh_space *space, uint64_t ad
 		struct fh_pin *pin = fh_pin_take(&target.region->object, holder, kind_of(flags));
 
 		mapping = (struct fh_mapping *)pin;
-		if (pin)
+		if (pin) {
 			mapped_set(ret, target.ptr, size, target.most, pin, target.offset);
-		else
+			ret->device = target.region->kind == FH_REGION_RAM_DEVICE;
+		} else {
 			fh_mapped_fail(ret, FH_EDEAD, FH_TX_DEVICE_ERROR);
+		}
 	}
 	fh_rcu_read_end(t);
 	return mapping;

@@ -6,6 +6,8 @@
  *     is done in one piece (single-copy atomic, relaxed), as hardware does it; nothing is
  *     promised about others.
  * R2. ThreadSanitizer reports no race in guest memory, and nothing else is hidden from it.
+ * R3. The memory of a device (FH_REGION_RAM_DEVICE) has side effects: it is accessed by fh_ram_load()
+ *     and fh_ram_store() alone, once for each byte asked for.
  */
 #ifndef MEMORY_RAM_H
 #define MEMORY_RAM_H
@@ -106,6 +108,34 @@ static inline void fh_ram_write(void *ptr, const void *buffer, size_t size)
 	} else {
 		fh_ram_move(ptr, buffer, size);
 	}
+}
+
+/*
+ * A device's memory (R3): how much of size bytes at ptr can be accessed at once, and that access, of
+ * 1, 2, 4 or 8 bytes. The buffer is ordinary memory.
+ */
+static inline unsigned fh_device_piece(const void *ptr, uint64_t size)
+{
+	unsigned piece = 8;
+
+	while (piece > size || !fh_ptr_is_aligned(ptr, piece))
+		piece /= 2;
+	return piece;
+}
+
+static inline void fh_device_read(void *buffer, const void *ptr, unsigned size)
+{
+	const uint64_t value = fh_ram_load(ptr, size);
+
+	memcpy(buffer, &value, size);
+}
+
+static inline void fh_device_write(void *ptr, const void *buffer, unsigned size)
+{
+	uint64_t value = 0;
+
+	memcpy(&value, buffer, size);
+	fh_ram_store(ptr, value, size);
 }
 
 static inline void fh_ram_fill(void *ptr, uint8_t byte, size_t size)

@@ -90,6 +90,7 @@ static const struct fh_type *type_of(enum fh_region_kind kind)
 	case FH_REGION_RAM:
 	case FH_REGION_ROM:
 	case FH_REGION_ROM_DEVICE:
+	case FH_REGION_RAM_DEVICE:
 		return &ram_type;
 	case FH_REGION_IOMMU:
 		return &iommu_type;
@@ -229,6 +230,18 @@ struct fh_region *fh_region_new_ram_ptr(FH_ANY owner, const char *name, uint64_t
 					void (*release)(void *arg), void *arg)
 {
 	struct spec spec = { .kind = FH_REGION_RAM,
+			     .size = size,
+			     .ptr = ptr,
+			     .release = release,
+			     .release_arg = arg };
+
+	return region_new(owner, name, &spec, NULL);
+}
+
+struct fh_region *fh_region_new_ram_device(FH_ANY owner, const char *name, uint64_t size,
+					   void *ptr, void (*release)(void *arg), void *arg)
+{
+	struct spec spec = { .kind = FH_REGION_RAM_DEVICE,
 			     .size = size,
 			     .ptr = ptr,
 			     .release = release,

@@ -90,7 +90,7 @@ struct fh_alias {
 	struct fh_list link;	  /* P: in target->links->aliases */
 };
 
-/* RAM, ROM and ROM device. */
+/* RAM, ROM, ROM device and RAM device. */
 struct fh_ram_region {
 	struct fh_region region;
 	uint64_t capacity;	    /* C: bytes of memory, as it was made */
@@ -123,7 +123,7 @@ static inline struct fh_region *fh_region_target(const struct fh_region *region)
 static inline bool fh_region_has_ram(const struct fh_region *region)
 {
 	return region->kind == FH_REGION_RAM || region->kind == FH_REGION_ROM ||
-	       region->kind == FH_REGION_ROM_DEVICE;
+	       region->kind == FH_REGION_ROM_DEVICE || region->kind == FH_REGION_RAM_DEVICE;
 }
 
 static inline struct fh_ram_region *fh_ram_of(struct fh_region *region)

@@ -26,6 +26,7 @@ void fh_section_from_range(struct fh_section *ret, const struct fh_range *range)
 		.rom_mode = rom_mode,
 		.nonvolatile = range->flags & FH_RANGE_NONVOLATILE,
 		.log_mask = fh_range_log_mask(range->flags),
+		.device = region->kind == FH_REGION_RAM_DEVICE,
 	};
 }
 
@@ -39,6 +40,8 @@ const char *fh_section_kind(const struct fh_section *section)
 		return "rom";
 	if (section->rom_mode)
 		return "romd";
+	if (section->device)
+		return "ramd";
 	return section->ptr ? "ram" : "i/o";
 }
 

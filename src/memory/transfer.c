@@ -50,6 +50,45 @@ static void transfer_memory(struct fh_transfer *transfer, struct fh_region *regi
 	transfer_advance(transfer, size, FH_TX_OK);
 }
 
+/* Memory of a device: exact accesses alone, the widest that are aligned. */
+static void transfer_device(struct fh_transfer *transfer, const struct fh_region *region,
+			    uint64_t offset, uint64_t size)
+{
+	uint8_t *ptr = region->ram + offset;
+
+	if (transfer->kind != FH_TRANSFER_READ)
+		fh_dirty_mark_range(region, offset, size);
+	while (size > 0) {
+		const unsigned piece = fh_device_piece(ptr, size);
+
+		switch (transfer->kind) {
+		case FH_TRANSFER_READ:
+			fh_device_read(transfer->to, ptr, piece);
+			break;
+		case FH_TRANSFER_WRITE:
+			fh_device_write(ptr, transfer->from, piece);
+			break;
+		case FH_TRANSFER_FILL:
+			fh_ram_store(ptr, transfer->byte * UINT64_C(0x0101010101010101), piece);
+			break;
+		}
+		transfer_advance(transfer, piece, FH_TX_OK);
+		ptr += piece;
+		size -= piece;
+	}
+}
+
+static void transfer_ram_device(struct fh_transfer *transfer, const struct fh_region *region,
+				uint32_t range_flags, uint64_t offset, uint64_t size)
+{
+	if (transfer->attrs.memory_only || transfer->attrs.debug)
+		fh_transfer_fail(transfer, size, FH_TX_DENIED);
+	else if (transfer->kind != FH_TRANSFER_READ && (range_flags & FH_RANGE_READONLY))
+		transfer_advance(transfer, size, FH_TX_OK);
+	else
+		transfer_device(transfer, region, offset, size);
+}
+
 /* Writes to memory that a guest can only read. */
 static void transfer_protected(struct fh_transfer *transfer, struct fh_region *region,
 			       uint64_t offset, uint64_t size)
@@ -100,6 +139,8 @@ uint64_t fh_transfer_part(struct fh_transfer *transfer, struct fh_thread *t,
 
 	if (region->kind == FH_REGION_ROM_DEVICE && transfer->attrs.memory_only) {
 		fh_transfer_fail(transfer, size, FH_TX_DENIED);
+	} else if (region->kind == FH_REGION_RAM_DEVICE) {
+		transfer_ram_device(transfer, region, range_flags, offset, size);
 	} else if (direct & (write ? FH_DIRECT_WRITE : FH_DIRECT_READ)) {
 		transfer_memory(transfer, region, offset, size);
 	} else if (direct && !fh_region_has_callbacks(region)) {

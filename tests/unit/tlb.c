@@ -212,6 +212,29 @@ static void store_across_the_end_of_memory_is_not_begun(void **state)
 	fh_object_unref(yet);
 }
 
+/* Each access to a device's memory counts: it goes through the library, and leaves no entry. */
+static void memory_of_a_device_is_not_entered(void **state)
+{
+	static uint8_t bar[0x1000] __attribute__((aligned(0x1000)));
+	struct rack *r = *state;
+	struct fh_region *device =
+		fh_region_new_ram_device(r->m, "bar", sizeof(bar), bar, NULL, NULL);
+	const uint64_t addr = RAM_BASE + RAM_SIZE;
+	uint64_t value;
+
+	fh_region_add(fh_space_root(fh_machine_memory(r->m)), device, addr, 0);
+	fh_read_begin();
+	bar[8] = 42;
+	assert_true(hart_load_slow(&r->h, addr + 8, 8, &value));
+	assert_int_equal(value, 42);
+	assert_true(hart_store_slow(&r->h, addr + 16, 4, 43));
+	assert_int_equal(bar[16], 43);
+	assert_int_equal(tlb_data(&r->h, addr)->read, TLB_NONE);
+	assert_int_equal(tlb_data(&r->h, addr)->write, TLB_NONE);
+	fh_read_end();
+	fh_object_unref(device);
+}
+
 /* What the map's listener does. */
 static void noted_change_of_the_map_drops_what_it_touches(void **state)
 {
@@ -314,6 +337,7 @@ int main(void)
 		TEST(store_across_pages_under_pmp_is_not_begun),
 		TEST(access_across_pages_is_for_memory_only),
 		TEST(store_across_the_end_of_memory_is_not_begun),
+		TEST(memory_of_a_device_is_not_entered),
 		TEST(noted_change_of_the_map_drops_what_it_touches),
 		TEST(protected_page_loses_its_write_tags_in_all_modes),
 		TEST(sequence_of_svinval_is_a_fence),
