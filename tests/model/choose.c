@@ -116,6 +116,7 @@ static void fill_region_new(const struct chooser *c, struct op *op)
 		FH_REGION_MMIO, FH_REGION_RAM, FH_REGION_RAM, FH_REGION_ROM,
 		FH_REGION_ROM_DEVICE, FH_REGION_ALIAS, FH_REGION_ALIAS, FH_REGION_ALIAS,
 		FH_REGION_ALIAS, FH_REGION_ALIAS, FH_REGION_RESERVATION, FH_REGION_IOMMU,
+		FH_REGION_RAM_DEVICE,
 	};
 
 	op->slot = (int16_t)free_region_slot(c->model);
@@ -130,7 +131,8 @@ static void fill_region_new(const struct chooser *c, struct op *op)
 				       op->region_kind == FH_REGION_ALIAS);
 	if (op->region_kind == FH_REGION_ALIAS)
 		fill_new_alias(c, op);
-	op->flag = op->region_kind == FH_REGION_RAM && rng_chance(c->rng, 80);
+	op->flag = op->region_kind == FH_REGION_RAM_DEVICE ||
+		   (op->region_kind == FH_REGION_RAM && rng_chance(c->rng, 80));
 	if (op->flag)
 		op->size = op->size > INT64_MAX ? c->style->unit & INT64_MAX : op->size;
 	else if (op->region_kind == FH_REGION_RAM || op->region_kind == FH_REGION_ROM ||

@@ -27,7 +27,7 @@ static bool owner_used(const struct model *model, int slot)
 static bool has_ram(const struct model_region *region)
 {
 	return region->kind == FH_REGION_RAM || region->kind == FH_REGION_ROM ||
-	       region->kind == FH_REGION_ROM_DEVICE;
+	       region->kind == FH_REGION_ROM_DEVICE || region->kind == FH_REGION_RAM_DEVICE;
 }
 
 /* --- Owners --------------------------------------------------------------------------------- */

@@ -259,7 +259,9 @@ static struct fh_section section_of(const struct model *model, const struct hit 
 	section.readonly = hit->readonly;
 	section.nonvolatile = hit->nonvolatile;
 	section.rom_mode = region->kind == FH_REGION_ROM_DEVICE && region->rom_mode;
-	if (region->kind == FH_REGION_RAM || region->kind == FH_REGION_ROM || section.rom_mode)
+	section.device = region->kind == FH_REGION_RAM_DEVICE;
+	if (region->kind == FH_REGION_RAM || region->kind == FH_REGION_ROM || section.rom_mode ||
+	    section.device)
 		section.ptr = region->ram + hit->offset;
 	return section;
 }
@@ -310,7 +312,8 @@ bool section_equal(const struct fh_section *a, const struct fh_section *b)
 {
 	return a->first == b->first && a->last == b->last && a->region == b->region &&
 	       a->offset == b->offset && a->ptr == b->ptr && a->readonly == b->readonly &&
-	       a->rom_mode == b->rom_mode && a->nonvolatile == b->nonvolatile;
+	       a->rom_mode == b->rom_mode && a->nonvolatile == b->nonvolatile &&
+	       a->device == b->device;
 }
 
 bool view_equal(const struct view *a, const struct view *b)

@@ -74,6 +74,9 @@ static void make_region(struct world *world, const struct op *op)
 	case FH_REGION_IOMMU:
 		region->real = fh_region_new_iommu(owner, NULL, op->size, &no_translations, NULL);
 		break;
+	case FH_REGION_RAM_DEVICE:
+		region->real = fh_region_new_ram_device(owner, NULL, op->size, ptr, NULL, NULL);
+		break;
 	}
 	if (!region->real)
 		world_fail(world, "no region %d was made", op->slot);
