@@ -55,11 +55,10 @@ static void transfer_device(struct fh_transfer *transfer, const struct fh_region
 			    uint64_t offset, uint64_t size)
 {
 	uint8_t *ptr = region->ram + offset;
+	uint64_t left = size;
 
-	if (transfer->kind != FH_TRANSFER_READ)
-		fh_dirty_mark_range(region, offset, size);
-	while (size > 0) {
-		const unsigned piece = fh_device_piece(ptr, size);
+	while (left > 0) {
+		const unsigned piece = fh_device_piece(ptr, left);
 
 		switch (transfer->kind) {
 		case FH_TRANSFER_READ:
@@ -74,8 +73,10 @@ static void transfer_device(struct fh_transfer *transfer, const struct fh_region
 		}
 		transfer_advance(transfer, piece, FH_TX_OK);
 		ptr += piece;
-		size -= piece;
+		left -= piece;
 	}
+	if (transfer->kind != FH_TRANSFER_READ)
+		fh_dirty_mark_range(region, offset, size);
 }
 
 static void transfer_ram_device(struct fh_transfer *transfer, const struct fh_region *region,
