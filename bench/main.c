@@ -123,8 +123,8 @@ int main(int argc, char **argv)
 		} else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
 			only = argv[++i];
 		} else {
-			fprintf(stderr, "usage: bench [--quick] [--only machine|object|access|change|dirty] "
-					"[--json FILE]\n");
+			fprintf(stderr, "usage: bench [--quick] [--json FILE] "
+					"[--only machine|object|access|change|dirty]\n");
 			return 1;
 		}
 	}

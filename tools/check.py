@@ -65,6 +65,7 @@ def source_checks():
         "headers": ["tools/check-headers"],
         "sources": ["tools/check-sources", build],
         "symbols": ["tools/check-symbols", f"{build}/src/libfreehold.so"],
+        "abi": ["tools/check-abi", f"{build}/src/libfreehold.so"],
         "install": ["tools/check-install", build],
         "subproject": ["tools/check-subproject", build],
         "reference": ["ninja", "-C", build, "docs"],
