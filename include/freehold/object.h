@@ -150,6 +150,23 @@ FH_API enum fh_code fh_machine_add_type(struct fh_machine *m, const struct fh_ty
 /** The type made known to the machine by that name, or NULL (borrowed). */
 FH_API const struct fh_type *fh_machine_find_type(struct fh_machine *m, const char *name);
 
+/**
+ * Call @visit, under no lock, for every type known to the machine, abstract ones included, in order
+ * of their names, until it returns false: of all, or those that are @base or derive from it, or
+ * that have @interface (NULL: any).
+ */
+FH_API void fh_machine_each_type(struct fh_machine *m, const struct fh_type *base,
+				 const struct fh_interface *interface,
+				 bool (*visit)(const struct fh_type *type, void *arg), void *arg);
+
+/** What it derives from (NULL: it is the root of all), and whether it is @base or derives of it. */
+FH_API const struct fh_type *fh_type_parent(const struct fh_type *type);
+FH_API bool fh_type_is(const struct fh_type *type, const struct fh_type *base);
+
+/** What the type, or the nearest above, gives for the interface, or NULL. Without a machine. */
+FH_API const void *fh_type_interface(const struct fh_type *type,
+				     const struct fh_interface *interface);
+
 /* --- Creation, refs ------------------------------------------------------------------------- */
 
 /**
@@ -232,7 +249,8 @@ FH_API struct fh_machine *fh_object_get_machine(FH_ANY object);
 
 /**
  * Put @child under @parent, which takes a ref. @name (copied): without '/', not empty; NULL: no
- * name. Regions, spaces, lines and the like have no children (asserted).
+ * name; "name[*]", here and wherever a child is made: "name[N]", where N counts from 0 on what was
+ * named so here (numbers of children that are gone are not given again). Regions, spaces, lines and the like have no children (asserted).
  * A child of an owner that is not shown is not shown; of one that was hidden, never.
  * Errors: FH_EEXIST the name is taken; FH_EBUSY @child has a parent or a name; FH_EDEAD one of them
  * is disposed of; FH_ELOOP @parent is below @child; FH_EINVAL the name, or two machines.
@@ -245,6 +263,19 @@ FH_API struct fh_object *fh_object_find_child(FH_ANY parent, const char *name);
 
 /** The object at an absolute path ("/a/b"; "/" is the root), or NULL (ref taken). */
 FH_API struct fh_object *fh_object_find(struct fh_machine *m, const char *path);
+
+/**
+ * The object that a path names, in *ret_object (ref taken). An absolute path begins with '/'. Any
+ * other is partial: "b" or "a/b" names an object of the tree whose path ends in "/b", "/a/b". @type
+ * is what it must be or derive from (NULL: anything); of partial paths, others do not count.
+ * Cost: absolute, one look-up for each part. Partial, one look-up in each object that has a named
+ * child, however many it has, under the lock of the tree: no object pays for an index.
+ * Errors: FH_ENOENT; FH_ETYPE what the absolute path names is not of @type; FH_EAMBIGUOUS the
+ * partial path names more than one, of which the message names two.
+ */
+FH_API enum fh_code fh_machine_resolve(struct fh_machine *m, const char *path,
+				       const struct fh_type *type, struct fh_object **ret_object,
+				       struct fh_error *err);
 
 /** The parent (ref taken), or NULL. */
 FH_API struct fh_object *fh_object_find_parent(FH_ANY object);

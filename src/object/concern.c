@@ -21,6 +21,7 @@ static struct fh_concern *concern_of(struct fh_object *object)
 	fh_list_init(&concern->watching);
 	fh_list_init(&concern->held);
 	fh_list_init(&concern->replaced);
+	concern->own = NULL;
 	/* Release: pairs with the acquire in fh_concern_peek(). */
 	atomic_store_explicit(&object->concern, concern, memory_order_release);
 	return concern;
@@ -50,5 +51,6 @@ void fh_object_concern_free(struct fh_object *object)
 	fh_assert(fh_list_empty(&concern->watching));
 	fh_assert(fh_list_empty(&concern->held));
 	fh_assert(fh_list_empty(&concern->replaced));
+	fh_assert(!concern->own);
 	fh_free(concern);
 }

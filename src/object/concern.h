@@ -28,6 +28,7 @@ struct fh_concern {
 	struct fh_list watching;    /* watch.c: its own watches, told or not */
 	struct fh_list held;	    /* property-link.c: its own link properties */
 	struct fh_list replaced;    /* property-link.c: what these were when a realize began */
+	struct fh_own_table *own;   /* property-own.c: properties of this object alone; NULL: none */
 };
 
 /*

@@ -355,6 +355,7 @@ uint64_t fh_object_mark(struct fh_object *object)
 	fh_holding_mark(object);
 	fh_concern_mark(object);
 	fh_properties_mark_links(object);
+	fh_properties_mark_own(object);
 	return mark;
 }
 
@@ -446,6 +447,7 @@ void fh_object_rollback(struct fh_object *object, uint64_t mark)
 void fh_object_rollback_own(struct fh_object *object)
 {
 	fh_properties_rollback_links(object);
+	fh_properties_rollback_own(object);
 	fh_holding_rollback(object);
 	fh_concern_rollback(object);
 }

@@ -11,6 +11,7 @@
 #include "base/lock.h"
 #include "object/object.h"
 
+struct fh_default;  /* default.c */
 struct fh_topology; /* memory layer */
 struct fh_domain;   /* memory layer */
 struct fh_devices;  /* device layer */
@@ -52,6 +53,7 @@ struct fh_machine {
 	struct fh_reaper *reaper;
 
 	struct fh_lock tree_lock;   /* T */
+	struct fh_list families;    /* T: family.h */
 	struct fh_lock links_lock;  /* weak refs, watches, revocable pins, link properties and strings */
 	struct fh_lock ledger_lock; /* A */
 	struct fh_list objects;	    /* A */
@@ -65,6 +67,7 @@ struct fh_machine {
 	_Atomic(struct fh_class_table *) classes;
 	const struct fh_type **types; /* class lock: known by name */
 	size_t type_count;
+	_Atomic(struct fh_default *) defaults; /* class lock; NULL: none (default.c) */
 
 	_Atomic uint64_t realizations; /* device: order in which realizations completed */
 	struct fh_topology *topology;  /* memory */

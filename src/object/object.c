@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/rcu.h"
+#include "object/family.h"
 #include "object/machine.h"
 
 /* --- Memory --------------------------------------------------------------------------------- */
@@ -171,6 +172,11 @@ struct fh_object *fh_object_create(struct fh_machine *m, struct fh_object *paren
 	}
 	if (fh_object_check_name(name, err) != FH_OK)
 		return NULL;
+	const size_t stem = parent && name ? fh_name_stem(name) : 0;
+	FH_CLEANUP(fh_freep) char *numbered = stem ? fh_family_number(parent, name, stem) : NULL;
+
+	if (numbered)
+		name = numbered;
 	struct fh_object *object = object_alloc_init(m, class, name);
 	enum fh_code code = construct ? construct(object, arg, err) : FH_OK;
 

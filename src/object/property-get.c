@@ -28,7 +28,9 @@ static inline void load_scalar(void *field, struct fh_value *value)
 	case FH_PROPERTY_ENUM: value->i = LOAD(int32_t, field); return;
 	case FH_PROPERTY_I64: value->i = LOAD(int64_t, field); return;
 	case FH_PROPERTY_STRING:
-	case FH_PROPERTY_LINK: break;
+	case FH_PROPERTY_LINK:
+	case FH_PROPERTY_CHILD:
+	case FH_PROPERTY_ALIAS: break;
 	}
 	fh_unreachable();
 }
@@ -53,51 +55,54 @@ static inline void get_scalar(struct fh_object *object, const struct fh_class_pr
 
 enum fh_code fh_object_get_bool(FH_ANY any, const char *name, bool *ret_value, struct fh_error *err)
 {
-	struct fh_object *object = fh_object_of(any);
-	enum fh_code code = FH_OK;
-	const struct fh_class_property *slot =
-		fh_property_find(object, name, FH_KIND(BOOL), &code, err);
+	struct fh_found found;
 	struct fh_value value = { .boolean = false };
+	const enum fh_code code =
+		fh_property_open(&found, fh_object_of(any), name, FH_KIND(BOOL), err);
 
-	if (!slot)
-		return code;
-	get_scalar(object, slot, &value);
-	*ret_value = value.boolean;
-	return FH_OK;
+	if (FH_LIKELY(code == FH_OK)) {
+		get_scalar(found.object, found.slot, &value);
+		*ret_value = value.boolean;
+	}
+	fh_property_close(&found);
+	return code;
 }
 
 enum fh_code fh_object_get_u64(FH_ANY any, const char *name, uint64_t *ret_value,
 			       struct fh_error *err)
 {
-	struct fh_object *object = fh_object_of(any);
-	enum fh_code code = FH_OK;
-	const struct fh_class_property *slot =
-		fh_property_find(object, name, FH_KINDS_UNSIGNED, &code, err);
+	struct fh_found found;
 	struct fh_value value = { .u = 0 };
+	const enum fh_code code =
+		fh_property_open(&found, fh_object_of(any), name, FH_KINDS_UNSIGNED, err);
 
-	if (FH_UNLIKELY(!slot))
-		return code;
-	get_scalar(object, slot, &value);
-	*ret_value = value.u;
-	return FH_OK;
+	if (FH_LIKELY(code == FH_OK)) {
+		get_scalar(found.object, found.slot, &value);
+		*ret_value = value.u;
+	}
+	fh_property_close(&found);
+	return code;
 }
 
 enum fh_code fh_object_get_i64(FH_ANY any, const char *name, int64_t *ret_value,
 			       struct fh_error *err)
 {
-	struct fh_object *object = fh_object_of(any);
-	enum fh_code code = FH_OK;
-	const struct fh_class_property *slot =
-		fh_property_find(object, name, FH_KINDS_INTEGER, &code, err);
+	struct fh_found found;
 	struct fh_value value = { .i = 0 };
+	enum fh_code code =
+		fh_property_open(&found, fh_object_of(any), name, FH_KINDS_INTEGER, err);
 
-	if (FH_UNLIKELY(!slot))
-		return code;
-	get_scalar(object, slot, &value);
-	if (FH_UNLIKELY(!fh_property_range(slot->property->kind).is_signed && value.u > INT64_MAX))
-		return fh_error_set(err, FH_ERANGE, "property '%s' is %" PRIu64, name, value.u);
-	*ret_value = value.i;
-	return FH_OK;
+	if (FH_LIKELY(code == FH_OK)) {
+		get_scalar(found.object, found.slot, &value);
+		if (FH_UNLIKELY(!fh_property_range(found.slot->property->kind).is_signed &&
+				value.u > INT64_MAX))
+			code = fh_error_set(err, FH_ERANGE, "property '%s' is %" PRIu64, name,
+					    value.u);
+		else
+			*ret_value = value.i;
+	}
+	fh_property_close(&found);
+	return code;
 }
 
 static enum fh_code get_string(struct fh_object *object, const struct fh_class_property *slot,
@@ -125,19 +130,27 @@ static enum fh_code get_string(struct fh_object *object, const struct fh_class_p
 enum fh_code fh_object_get_string(FH_ANY any, const char *name, char **ret_value,
 				  struct fh_error *err)
 {
-	struct fh_object *object = fh_object_of(any);
-	enum fh_code code = FH_OK;
-	const struct fh_class_property *slot =
-		fh_property_find(object, name, FH_KINDS_TEXT, &code, err);
+	struct fh_found found;
 	struct fh_value value = { .i = 0 };
+	enum fh_code code = fh_property_open(&found, fh_object_of(any), name, FH_KINDS_TEXT, err);
 
-	if (!slot)
-		return code;
-	if (slot->property->kind == FH_PROPERTY_STRING)
-		return get_string(object, slot, ret_value, err);
-	get_scalar(object, slot, &value);
-	*ret_value = fh_property_format(slot->property, &value);
-	return FH_OK;
+	if (code == FH_OK && found.slot->property->kind == FH_PROPERTY_STRING) {
+		code = get_string(found.object, found.slot, ret_value, err);
+	} else if (code == FH_OK) {
+		get_scalar(found.object, found.slot, &value);
+		*ret_value = fh_property_format(found.slot->property, &value);
+	}
+	fh_property_close(&found);
+	return code;
+}
+
+static struct fh_object *get_child(struct fh_object *object, const struct fh_property *property)
+{
+	struct fh_object *child = fh_object_find_child(object, property->name);
+
+	if (child && property->link_type && !fh_object_cast(child, property->link_type))
+		child = fh_object_unref(child);
+	return child;
 }
 
 /* A ref, or NULL. */
@@ -150,6 +163,8 @@ static struct fh_object *get_link(struct fh_object *object, const struct fh_clas
 	/* L5: what the type's own code still remembers may be gone. */
 	if (fh_object_has(object, FH_OBJECT_LEFT | FH_OBJECT_FINALIZING))
 		return NULL;
+	if (property->kind == FH_PROPERTY_CHILD)
+		return get_child(object, property);
 	if (!property->get)
 		return fh_link_get(object, fh_property_field(object, slot));
 	fh_rcu_read_begin(t);
@@ -163,13 +178,13 @@ static struct fh_object *get_link(struct fh_object *object, const struct fh_clas
 enum fh_code fh_object_get_link(FH_ANY any, const char *name, struct fh_object **ret_value,
 				struct fh_error *err)
 {
-	struct fh_object *object = fh_object_of(any);
-	enum fh_code code = FH_OK;
-	const struct fh_class_property *slot =
-		fh_property_find(object, name, FH_KIND(LINK), &code, err);
+	struct fh_found found;
+	const enum fh_code code = fh_property_open(&found, fh_object_of(any), name,
+						   FH_KIND(LINK) | FH_KIND(CHILD), err);
 
-	if (slot)
-		*ret_value = get_link(object, slot);
+	if (code == FH_OK)
+		*ret_value = get_link(found.object, found.slot);
+	fh_property_close(&found);
 	return code;
 }
 
@@ -180,20 +195,16 @@ static char *link_text(struct fh_object *object, const struct fh_class_property 
 	return target ? fh_object_path_dup(target) : fh_strdup("");
 }
 
-enum fh_code fh_object_get_text(FH_ANY any, const char *name, char **ret_text,
-				struct fh_error *err)
+static enum fh_code get_text(struct fh_object *object, const struct fh_class_property *slot,
+			     char **ret_text, struct fh_error *err)
 {
-	struct fh_object *object = fh_object_of(any);
-	enum fh_code code = FH_OK;
-	const struct fh_class_property *slot =
-		fh_property_find(object, name, FH_KINDS_ALL, &code, err);
 	struct fh_value value = { .u = 0 };
 	char *text = NULL;
+	enum fh_code code = FH_OK;
 
-	if (!slot)
-		return code;
 	switch (slot->property->kind) {
-	case FH_PROPERTY_LINK: text = link_text(object, slot); break;
+	case FH_PROPERTY_LINK:
+	case FH_PROPERTY_CHILD: text = link_text(object, slot); break;
 	case FH_PROPERTY_STRING: code = get_string(object, slot, &text, err); break;
 	default:
 		get_scalar(object, slot, &value);
@@ -201,5 +212,17 @@ enum fh_code fh_object_get_text(FH_ANY any, const char *name, char **ret_text,
 	}
 	if (code == FH_OK)
 		*ret_text = text ? text : fh_strdup("");
+	return code;
+}
+
+enum fh_code fh_object_get_text(FH_ANY any, const char *name, char **ret_text,
+				struct fh_error *err)
+{
+	struct fh_found found;
+	enum fh_code code = fh_property_open(&found, fh_object_of(any), name, FH_KINDS_ALL, err);
+
+	if (code == FH_OK)
+		code = get_text(found.object, found.slot, ret_text, err);
+	fh_property_close(&found);
 	return code;
 }

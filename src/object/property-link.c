@@ -165,13 +165,16 @@ enum fh_code fh_link_check(struct fh_object *object, const struct fh_property *p
 enum fh_code fh_link_find(struct fh_object *object, const struct fh_property *property,
 			  const char *path, struct fh_object **ret_target, struct fh_error *err)
 {
-	struct fh_object *target = *path ? fh_object_find(object->machine, path) : NULL;
+	/* Of an absolute path the type is checked later, with words of its own. */
+	const struct fh_type *type = *path == '/' ? NULL : property->link_type;
+	enum fh_code code = FH_OK;
 
-	if (*path && !target)
-		return fh_error_set(err, FH_ENOENT, "property '%s': no object has the path '%s'",
-				    property->name, path);
-	*ret_target = target;
-	return FH_OK;
+	*ret_target = NULL;
+	if (*path)
+		code = fh_machine_resolve(object->machine, path, type, ret_target, err);
+	if (code != FH_OK)
+		fh_error_prefix(err, "property '%s': ", property->name);
+	return code;
 }
 
 enum fh_code fh_link_set(struct fh_object *object, const struct fh_property *property, void *field,
@@ -206,6 +209,25 @@ struct fh_object *fh_link_get(struct fh_object *object, const void *field)
 		target = NULL;
 	fh_lock_release(&object->machine->links_lock);
 	return target;
+}
+
+void fh_link_forget(struct fh_object *object, const void *field)
+{
+	struct fh_concern *concern = fh_concern_peek(object);
+	struct fh_list ended;
+
+	if (!concern)
+		return;
+	fh_list_init(&ended);
+	fh_links_acquire(object->machine);
+	fh_list_for_each_entry_safe(link, &concern->held, struct fh_link, from)
+		if ((const void *)link->field == field)
+			end_locked(link, &ended);
+	fh_list_for_each_entry_safe(link, &concern->replaced, struct fh_link, from)
+		if ((const void *)link->field == field)
+			end_locked(link, &ended);
+	fh_lock_release(&object->machine->links_lock);
+	free_ended(&ended);
 }
 
 void fh_properties_drop_links(struct fh_object *object)

@@ -6,6 +6,7 @@
  *     be set now, the value. What any of them refuses has changed nothing.
  * R5. On a realized device a set is one of the device's callbacks: it runs in its domain, or not
  *     at all once the device is hidden (L6).
+ * R7. A place that place_open() has seen is closed by place_close(), whatever the outcome.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,9 +18,8 @@
 
 /* A property that may be set now. */
 struct place {
-	struct fh_object *object;
-	const struct fh_class_property *slot; /* NULL: it may not */
-	bool live;			      /* R5 */
+	struct fh_found found; /* R7 */
+	bool live;	       /* R5 */
 };
 
 static FH_COLD enum fh_code refuse_set(const struct fh_object *object,
@@ -28,7 +28,7 @@ static FH_COLD enum fh_code refuse_set(const struct fh_object *object,
 {
 	const char *type = object->class->type->name;
 
-	if (property->flags & FH_PROPERTY_READ_ONLY)
+	if (fh_property_is_fixed(property))
 		return fh_error_set(err, FH_EPERM, "property '%s' of type '%s' is read-only",
 				    property->name, type);
 	if (flags & FH_OBJECT_DETACHED)
@@ -39,29 +39,33 @@ static FH_COLD enum fh_code refuse_set(const struct fh_object *object,
 			    property->name, type);
 }
 
-/* The first three gates of R4. On FH_OK the place is filled in. */
+/* The first three gates of R4. */
 static inline enum fh_code place_open(struct place *ret, FH_ANY any, const char *name,
 				      uint32_t kinds, struct fh_error *err)
 {
-	struct fh_object *object = fh_object_of(any);
-	enum fh_code code = FH_OK;
-	const struct fh_class_property *slot = fh_property_find(object, name, kinds, &code, err);
+	const enum fh_code code =
+		fh_property_open(&ret->found, fh_object_of(any), name, kinds, err);
 
-	ret->object = object;
-	ret->slot = slot;
 	ret->live = false;
-	if (FH_UNLIKELY(!slot))
+	if (FH_UNLIKELY(code != FH_OK))
 		return code;
+	const struct fh_object *object = ret->found.object;
+	const struct fh_property *property = ret->found.slot->property;
 	/* Acquire: pairs with the release in fh_object_set_flags(). */
 	const uint32_t flags = atomic_load_explicit(&object->flags, memory_order_acquire);
 	const bool realized = flags & FH_OBJECT_REALIZED;
-	const unsigned kept = slot->property->flags;
 
-	if (FH_UNLIKELY(kept & FH_PROPERTY_READ_ONLY || flags & FH_OBJECT_DETACHED ||
-			(realized && !(kept & FH_PROPERTY_LIVE))))
-		return refuse_set(object, slot->property, flags, err);
+	if (FH_UNLIKELY(property->flags & FH_PROPERTY_READ_ONLY || flags & FH_OBJECT_DETACHED ||
+			(realized && !(property->flags & FH_PROPERTY_LIVE))))
+		return refuse_set(object, property, flags, err);
 	ret->live = realized;
 	return FH_OK;
+}
+
+static inline enum fh_code place_close(struct place *place, enum fh_code code)
+{
+	fh_property_close(&place->found);
+	return code;
 }
 
 /* --- Fields --------------------------------------------------------------------------------- */
@@ -95,7 +99,9 @@ static inline void store_scalar(void *field, const struct fh_value *value)
 		atomic_store_explicit((_Atomic(uint64_t) *)field, value->u, memory_order_relaxed);
 		return;
 	case FH_PROPERTY_STRING:
-	case FH_PROPERTY_LINK: break;
+	case FH_PROPERTY_LINK:
+	case FH_PROPERTY_CHILD:
+	case FH_PROPERTY_ALIAS: break;
 	}
 	fh_unreachable();
 }
@@ -147,19 +153,20 @@ static void run_set(void *arg)
 {
 	struct set_call *call = arg;
 
-	call->code = fh_property_set_now(call->place->object, call->place->slot, call->value,
-					 call->err);
+	const struct fh_found *found = &call->place->found;
+
+	call->code = fh_property_set_now(found->object, found->slot, call->value, call->err);
 }
 
 static enum fh_code set_in_domain(const struct place *place, const struct fh_value *value,
 				  struct fh_error *err)
 {
 	struct set_call call = { .place = place, .value = value, .err = err };
-	const char *name = place->slot->property->name;
+	const char *name = place->found.slot->property->name;
 
-	if (place->object->machine->ops->call(place->object, run_set, &call))
+	if (place->found.object->machine->ops->call(place->found.object, run_set, &call))
 		return call.code;
-	if (!fh_object_is_shown(place->object))
+	if (!fh_object_is_shown(place->found.object))
 		return fh_error_set(err, FH_EDEAD, "property '%s': its device is being unplugged",
 				    name);
 	return fh_error_set(err, FH_EBUSY,
@@ -172,7 +179,7 @@ static inline enum fh_code place_set(const struct place *place, const struct fh_
 {
 	if (FH_UNLIKELY(place->live))
 		return set_in_domain(place, value, err);
-	return fh_property_set_now(place->object, place->slot, value, err);
+	return fh_property_set_now(place->found.object, place->found.slot, value, err);
 }
 
 enum fh_code fh_object_set_bool(FH_ANY object, const char *name, bool value, struct fh_error *err)
@@ -181,13 +188,13 @@ enum fh_code fh_object_set_bool(FH_ANY object, const char *name, bool value, str
 	struct place place;
 	const enum fh_code code = place_open(&place, object, name, FH_KIND(BOOL), err);
 
-	return code == FH_OK ? place_set(&place, &bool_value, err) : code;
+	return place_close(&place, code == FH_OK ? place_set(&place, &bool_value, err) : code);
 }
 
 static FH_COLD enum fh_code refuse_number(const struct place *place, const char *number,
 					  struct fh_error *err)
 {
-	const struct fh_property *property = place->slot->property;
+	const struct fh_property *property = place->found.slot->property;
 	const struct fh_range_of_kind range = fh_property_range(property->kind);
 
 	return fh_error_set(err, FH_ERANGE, "property '%s': %s is not in %" PRId64 "..%" PRIu64,
@@ -212,44 +219,54 @@ static FH_COLD enum fh_code refuse_signed(const struct place *place, int64_t val
 	return refuse_number(place, number, err);
 }
 
+static enum fh_code place_set_u64(const struct place *place, uint64_t value, struct fh_error *err)
+{
+	const enum fh_property_kind kind = place->found.slot->property->kind;
+	const struct fh_value u64_value = { .kind = kind, .u = value };
+
+	if (FH_UNLIKELY(value > fh_property_range(kind).max))
+		return refuse_unsigned(place, value, err);
+	return place_set(place, &u64_value, err);
+}
+
 enum fh_code fh_object_set_u64(FH_ANY object, const char *name, uint64_t value,
 			       struct fh_error *err)
 {
 	struct place place;
-	const enum fh_code code = place_open(&place, object, name, FH_KINDS_UNSIGNED, err);
+	enum fh_code code = place_open(&place, object, name, FH_KINDS_UNSIGNED, err);
 
-	if (FH_UNLIKELY(code != FH_OK))
-		return code;
-	const enum fh_property_kind kind = place.slot->property->kind;
-	const struct fh_value u64_value = { .kind = kind, .u = value };
+	if (FH_LIKELY(code == FH_OK))
+		code = place_set_u64(&place, value, err);
+	return place_close(&place, code);
+}
 
-	if (FH_UNLIKELY(value > fh_property_range(kind).max))
-		return refuse_unsigned(&place, value, err);
-	return place_set(&place, &u64_value, err);
+static enum fh_code place_set_i64(const struct place *place, int64_t value, struct fh_error *err)
+{
+	const enum fh_property_kind kind = place->found.slot->property->kind;
+	const struct fh_range_of_kind range = fh_property_range(kind);
+	const struct fh_value i64_value = { .kind = kind, .i = value };
+
+	if (FH_UNLIKELY(value < range.min || (value > 0 && (uint64_t)value > range.max)))
+		return refuse_signed(place, value, err);
+	return place_set(place, &i64_value, err);
 }
 
 enum fh_code fh_object_set_i64(FH_ANY object, const char *name, int64_t value,
 			       struct fh_error *err)
 {
 	struct place place;
-	const enum fh_code code = place_open(&place, object, name, FH_KINDS_INTEGER, err);
+	enum fh_code code = place_open(&place, object, name, FH_KINDS_INTEGER, err);
 
-	if (FH_UNLIKELY(code != FH_OK))
-		return code;
-	const enum fh_property_kind kind = place.slot->property->kind;
-	const struct fh_range_of_kind range = fh_property_range(kind);
-	const struct fh_value i64_value = { .kind = kind, .i = value };
-
-	if (FH_UNLIKELY(value < range.min || (value > 0 && (uint64_t)value > range.max)))
-		return refuse_signed(&place, value, err);
-	return place_set(&place, &i64_value, err);
+	if (FH_LIKELY(code == FH_OK))
+		code = place_set_i64(&place, value, err);
+	return place_close(&place, code);
 }
 
 static enum fh_code place_set_text(const struct place *place, const char *text,
 				   struct fh_error *err)
 {
 	struct fh_value value;
-	const enum fh_code code = fh_property_parse(place->slot->property, text, &value, err);
+	const enum fh_code code = fh_property_parse(place->found.slot->property, text, &value, err);
 
 	return code == FH_OK ? place_set(place, &value, err) : code;
 }
@@ -258,21 +275,25 @@ enum fh_code fh_object_set_string(FH_ANY object, const char *name, const char *v
 				  struct fh_error *err)
 {
 	struct place place;
-	const enum fh_code code = place_open(&place, object, name, FH_KINDS_TEXT, err);
+	enum fh_code code = place_open(&place, object, name, FH_KINDS_TEXT, err);
 
-	if (code != FH_OK)
-		return code;
-	fh_assert(value || place.slot->property->kind == FH_PROPERTY_STRING);
-	return place_set_text(&place, value, err);
+	if (code == FH_OK) {
+		fh_assert(value || place.found.slot->property->kind == FH_PROPERTY_STRING);
+		code = place_set_text(&place, value, err);
+	}
+	return place_close(&place, code);
 }
 
 static enum fh_code place_set_link(const struct place *place, struct fh_object *target,
 				   struct fh_error *err)
 {
 	const struct fh_value value = { .kind = FH_PROPERTY_LINK, .link = target };
-	const enum fh_code code =
-		fh_link_check(place->object, place->slot->property, target, err);
+	const struct fh_found *found = &place->found;
+	enum fh_code code;
 
+	if (found->slot->property->kind == FH_PROPERTY_CHILD)
+		return refuse_set(found->object, found->slot->property, 0, err);
+	code = fh_link_check(found->object, found->slot->property, target, err);
 	return code == FH_OK ? place_set(place, &value, err) : code;
 }
 
@@ -280,23 +301,38 @@ enum fh_code fh_object_set_link(FH_ANY object, const char *name, FH_ANY target,
 				struct fh_error *err)
 {
 	struct place place;
-	const enum fh_code code = place_open(&place, object, name, FH_KIND(LINK), err);
+	enum fh_code code = place_open(&place, object, name, FH_KIND(LINK) | FH_KIND(CHILD), err);
 
-	return code == FH_OK ? place_set_link(&place, fh_object_of(target), err) : code;
+	if (code == FH_OK)
+		code = place_set_link(&place, fh_object_of(target), err);
+	return place_close(&place, code);
+}
+
+static enum fh_code place_set_path(const struct place *place, const char *path,
+				   struct fh_error *err)
+{
+	FH_CLEANUP(fh_object_unrefp) struct fh_object *target = NULL;
+	const struct fh_found *found = &place->found;
+	enum fh_code code = FH_OK;
+
+	if (found->slot->property->kind == FH_PROPERTY_LINK)
+		code = fh_link_find(found->object, found->slot->property, path, &target, err);
+	return code == FH_OK ? place_set_link(place, target, err) : code;
 }
 
 enum fh_code fh_object_set_text(FH_ANY object, const char *name, const char *text,
 				struct fh_error *err)
 {
-	FH_CLEANUP(fh_object_unrefp) struct fh_object *target = NULL;
 	struct place place;
 	enum fh_code code = place_open(&place, object, name, FH_KINDS_ALL, err);
 
 	fh_assert(text);
-	if (code != FH_OK)
-		return code;
-	if (place.slot->property->kind != FH_PROPERTY_LINK)
-		return place_set_text(&place, text, err);
-	code = fh_link_find(place.object, place.slot->property, text, &target, err);
-	return code == FH_OK ? place_set_link(&place, target, err) : code;
+	if (code == FH_OK) {
+		const enum fh_property_kind kind = place.found.slot->property->kind;
+
+		code = kind == FH_PROPERTY_LINK || kind == FH_PROPERTY_CHILD
+			       ? place_set_path(&place, text, err)
+			       : place_set_text(&place, text, err);
+	}
+	return place_close(&place, code);
 }

@@ -24,11 +24,11 @@ const char *fh_property_kind_name(enum fh_property_kind kind)
 		[FH_PROPERTY_I16] = "i16",   [FH_PROPERTY_I32] = "i32",
 		[FH_PROPERTY_I64] = "i64",   [FH_PROPERTY_SIZE] = "size",
 		[FH_PROPERTY_STRING] = "string", [FH_PROPERTY_ENUM] = "enum",
-		[FH_PROPERTY_LINK] = "link",
+		[FH_PROPERTY_LINK] = "link", [FH_PROPERTY_CHILD] = "child",
+		[FH_PROPERTY_ALIAS] = "alias",
 	};
 
-	fh_assert((size_t)kind < sizeof(names) / sizeof(names[0]));
-	return names[kind];
+	return (size_t)kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "?";
 }
 
 struct fh_range_of_kind fh_property_range(enum fh_property_kind kind)
@@ -46,9 +46,23 @@ struct fh_range_of_kind fh_property_range(enum fh_property_kind kind)
 	case FH_PROPERTY_BOOL:
 	case FH_PROPERTY_STRING:
 	case FH_PROPERTY_ENUM:
-	case FH_PROPERTY_LINK: break;
+	case FH_PROPERTY_LINK:
+	case FH_PROPERTY_CHILD:
+	case FH_PROPERTY_ALIAS: break;
 	}
 	fh_unreachable();
+}
+
+bool fh_property_kind_range(enum fh_property_kind kind, int64_t *ret_min, uint64_t *ret_max)
+{
+	struct fh_range_of_kind range;
+
+	if ((unsigned)kind > FH_PROPERTY_ALIAS || !(FH_KINDS_INTEGER >> kind & 1))
+		return false;
+	range = fh_property_range(kind);
+	*ret_min = range.min;
+	*ret_max = range.max;
+	return true;
 }
 
 int fh_property_enum_index(const struct fh_property *property, const char *name)
@@ -206,7 +220,9 @@ enum fh_code fh_property_parse(const struct fh_property *property, const char *t
 	case FH_PROPERTY_BOOL: return parse_bool(property, text, ret_value, err);
 	case FH_PROPERTY_ENUM: return parse_enum(property, text, ret_value, err);
 	case FH_PROPERTY_STRING: ret_value->string = text; return FH_OK;
-	case FH_PROPERTY_LINK: fh_unreachable();
+	case FH_PROPERTY_LINK:
+	case FH_PROPERTY_CHILD:
+	case FH_PROPERTY_ALIAS: fh_unreachable();
 	default: return parse_integer(property, text, ret_value, err);
 	}
 }
@@ -239,7 +255,9 @@ char *fh_property_format(const struct fh_property *property, const struct fh_val
 		/* Only the type's own code can have stored another number: show it as it is. */
 		return name ? fh_strdup(name) : fh_printf("%" PRId64, value->i);
 	case FH_PROPERTY_STRING:
-	case FH_PROPERTY_LINK: fh_unreachable();
+	case FH_PROPERTY_LINK:
+	case FH_PROPERTY_CHILD:
+	case FH_PROPERTY_ALIAS: fh_unreachable();
 	default: break;
 	}
 	if (fh_property_range(property->kind).is_signed)

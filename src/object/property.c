@@ -2,7 +2,7 @@
 /*
  * Properties over an object's life, and as a table: defaults at birth, release at the end,
  * introspection. Setting is property-set.c, getting property-get.c, links property-link.c, text
- * property-text.c; the rules that they share are in property.h.
+ * property-text.c, properties of one object property-own.c; the rules that they share are in property.h.
  */
 #include "object/property.h"
 
@@ -42,25 +42,34 @@ enum fh_code fh_property_copy_string(const char *string, char **ret_copy, struct
 	return FH_OK;
 }
 
-static enum fh_code preset(struct fh_object *object, const struct fh_class *level,
-			   const struct fh_property *property, struct fh_error *err)
+enum fh_code fh_property_set_preset(struct fh_object *object, const struct fh_class_property *slot,
+				    const char *text, struct fh_error *err)
 {
-	const struct fh_class_property slot = { .property = property,
-						.state_offset = level->state_offset };
+	const struct fh_property *property = slot->property;
 	struct fh_value value = { .kind = FH_PROPERTY_LINK };
 	FH_CLEANUP(fh_object_unrefp) struct fh_object *target = NULL;
 	enum fh_code code = FH_OK;
 
 	if (property->kind != FH_PROPERTY_LINK) {
-		code = fh_property_parse(property, property->preset, &value, err);
+		code = fh_property_parse(property, text, &value, err);
 	} else {
-		code = fh_link_find(object, property, property->preset, &target, err);
+		code = fh_link_find(object, property, text, &target, err);
 		value.link = target;
 	}
 	if (code == FH_OK && target)
 		code = fh_link_check(object, property, target, err);
 	if (code == FH_OK)
-		code = fh_property_set_now(object, &slot, &value, err);
+		code = fh_property_set_now(object, slot, &value, err);
+	return code;
+}
+
+static enum fh_code preset(struct fh_object *object, const struct fh_class *level,
+			   const struct fh_property *property, struct fh_error *err)
+{
+	const struct fh_class_property slot = { .property = property,
+						.state_offset = level->state_offset };
+	const enum fh_code code = fh_property_set_preset(object, &slot, property->preset, err);
+
 	if (code != FH_OK)
 		fh_error_prefix(err, "default of ");
 	return code;
@@ -80,11 +89,12 @@ static enum fh_code preset_levels(struct fh_object *object, const struct fh_clas
 
 enum fh_code fh_properties_preset(struct fh_object *object, struct fh_error *err)
 {
-	return preset_levels(object, object->class, err);
+	const enum fh_code code = preset_levels(object, object->class, err);
+
+	return code == FH_OK ? fh_defaults_apply(object, err) : code;
 }
 
-/* Whether the field holds a string of the core's: else the callbacks alone know what it is. */
-static bool owns_string(const struct fh_property *property)
+bool fh_property_owns_string(const struct fh_property *property)
 {
 	const bool computed = property->get && property->flags & FH_PROPERTY_READ_ONLY;
 
@@ -97,9 +107,10 @@ void fh_properties_release(struct fh_object *object)
 		char *const state = (char *)object + level->state_offset;
 
 		for (const struct fh_property *p = level->type->properties; p && p->name; p++)
-			if (owns_string(p))
+			if (fh_property_owns_string(p))
 				fh_free(*(char **)(state + p->offset));
 	}
+	fh_properties_release_own(object);
 }
 
 static const struct fh_type *type_parent(const struct fh_type *type)

@@ -28,48 +28,75 @@
 #define FH_KINDS_TEXT (FH_KIND(STRING) | FH_KIND(ENUM))
 #define FH_KINDS_ALL UINT32_MAX
 
-/* The error of fh_property_find(); @property NULL: there is none. */
+/* The error of fh_property_open(); @property NULL: there is none. */
 FH_COLD enum fh_code fh_property_refuse(const struct fh_object *object, const char *name,
 					const struct fh_property *property, uint32_t kinds,
 					struct fh_error *err);
 
-/* The property of that name, if it is one of @kinds; else NULL, *ret_code FH_ENOENT or FH_ETYPE. */
-static inline const struct fh_class_property *fh_property_find(const struct fh_object *object,
-							       const char *name, uint32_t kinds,
-							       enum fh_code *ret_code,
-							       struct fh_error *err)
-{
-	const struct fh_class *class = object->class;
-	const uint64_t hash = fh_hash_string(name);
-	const struct fh_class_property *slot;
+struct fh_own;
 
-	for (uint32_t i = (uint32_t)hash & class->property_mask;;
-	     i = (i + 1) & class->property_mask) {
-		slot = &class->properties[i];
-		if (FH_UNLIKELY(!slot->property))
-			break;
-		if (slot->hash == hash && strcmp(slot->property->name, name) == 0) {
-			if (FH_LIKELY(kinds >> slot->property->kind & 1))
-				return slot;
-			break;
-		}
-	}
-	*ret_code = fh_property_refuse(object, name, slot->property, kinds, err);
-	return NULL;
+/* A property that was found, and what keeps it meanwhile. */
+struct fh_found {
+	struct fh_object *object; /* whose it is: of an alias, another */
+	const struct fh_class_property *slot;
+	struct fh_own *own;	/* in use; NULL: it is the type's */
+	struct fh_object *keep; /* a ref of object; NULL: the caller's */
+};
+
+/* property-own.c: what is not the type's own, of any of @kinds. */
+FH_COLD enum fh_code fh_property_open_slow(struct fh_found *found, const char *name, uint64_t hash,
+					   uint32_t kinds, struct fh_error *err);
+void fh_property_close_slow(struct fh_found *found);
+
+/*
+ * The property of that name, if it is one of @kinds: else FH_ENOENT, FH_ETYPE, or what an alias
+ * leads to. Closed in every case.
+ */
+static inline enum fh_code fh_property_open(struct fh_found *ret, struct fh_object *object,
+					    const char *name, uint32_t kinds, struct fh_error *err)
+{
+	const uint64_t hash = fh_hash_string(name);
+
+	ret->object = object;
+	ret->own = NULL;
+	ret->keep = NULL;
+	ret->slot = fh_class_find_property(object->class, name, hash);
+	if (FH_LIKELY(ret->slot && kinds >> ret->slot->property->kind & 1))
+		return FH_OK;
+	return fh_property_open_slow(ret, name, hash, kinds, err);
+}
+
+static inline void fh_property_close(struct fh_found *found)
+{
+	if (FH_UNLIKELY(found->own || found->keep))
+		fh_property_close_slow(found);
 }
 
 /* What the callbacks of the property get as state, and where its value is if it has none. */
 static inline void *fh_property_state(struct fh_object *object,
 				      const struct fh_class_property *slot)
 {
-	return (char *)object + slot->state_offset;
+	return (void *)((uintptr_t)object + slot->state_offset);
 }
 
 static inline void *fh_property_field(struct fh_object *object,
 				      const struct fh_class_property *slot)
 {
-	return (char *)object + slot->state_offset + slot->property->offset;
+	return (void *)((uintptr_t)object + slot->state_offset + slot->property->offset);
 }
+
+/* Nobody but the type's own code sets it. */
+static inline bool fh_property_is_fixed(const struct fh_property *property)
+{
+	return property->flags & FH_PROPERTY_READ_ONLY || property->kind == FH_PROPERTY_CHILD;
+}
+
+/* Whether the field holds a string of the core's: else the callbacks alone know what it is. */
+bool fh_property_owns_string(const struct fh_property *property);
+
+/* From text, without asking whether that is permitted. */
+enum fh_code fh_property_set_preset(struct fh_object *object, const struct fh_class_property *slot,
+				    const char *text, struct fh_error *err);
 
 /* Set it without asking whether that is permitted; the value fits. */
 enum fh_code fh_property_set_now(struct fh_object *object, const struct fh_class_property *slot,
@@ -77,9 +104,6 @@ enum fh_code fh_property_set_now(struct fh_object *object, const struct fh_class
 
 /* A string's length is a user's choice: no memory for a copy (owned by caller) is FH_ENOMEM. */
 enum fh_code fh_property_copy_string(const char *string, char **ret_copy, struct fh_error *err);
-
-/* "bool", "u8", ... as error messages name a kind. */
-const char *fh_property_kind_name(enum fh_property_kind kind);
 
 /* What an integer kind holds. */
 struct fh_range_of_kind {
@@ -118,6 +142,8 @@ enum fh_code fh_link_check(struct fh_object *object, const struct fh_property *p
 /* The object at @path, for a link (ref taken); NULL for "". Errors: FH_ENOENT. */
 enum fh_code fh_link_find(struct fh_object *object, const struct fh_property *property,
 			  const char *path, struct fh_object **ret_target, struct fh_error *err);
+/* Before the field of a property that is removed goes: it points at nothing. */
+void fh_link_forget(struct fh_object *object, const void *field);
 /* What it points to (ref taken), or NULL. */
 struct fh_object *fh_link_get(struct fh_object *object, const void *field);
 

@@ -23,6 +23,7 @@ void fh_machine_init_objects(struct fh_machine *m, const struct fh_machine_ops *
 	if (options && options->retired_limit)
 		fh_reaper_set_limit(m->reaper, options->retired_limit);
 	fh_list_init(&m->objects);
+	fh_list_init(&m->families);
 	fh_list_init(&root->sibling);
 	fh_list_init(&root->all);
 	root->machine = m;
@@ -48,7 +49,10 @@ void fh_machine_fini_objects(struct fh_machine *m)
 	fh_holding_free(root);
 	fh_concern_clear(root);
 	fh_concern_unwatch(root);
+	fh_properties_drop_links(root);
+	fh_properties_release(root);
 	fh_concern_free(root);
 	fh_family_free(root);
+	fh_defaults_fini(m);
 	fh_classes_fini(m);
 }

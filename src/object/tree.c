@@ -13,86 +13,8 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "object/family.h"
 #include "object/machine.h"
-
-struct name_slot {
-	uint64_t hash;
-	struct fh_object *child; /* NULL: free */
-};
-
-struct fh_family {
-	struct fh_list children;
-	struct name_slot *names;
-	uint32_t mask;
-	uint32_t count; /* of names */
-	size_t total;	/* of children */
-};
-
-static const char *name_of(const struct fh_object *object)
-{
-	/* Acquire: pairs with the release in fh_object_link(). */
-	return atomic_load_explicit(&object->name, memory_order_acquire);
-}
-
-/* --- Names ---------------------------------------------------------------------------------- */
-
-static void names_put(struct fh_family *family, uint64_t hash, struct fh_object *child)
-{
-	uint32_t i = (uint32_t)hash & family->mask;
-
-	while (family->names[i].child)
-		i = (i + 1) & family->mask;
-	family->names[i] = (struct name_slot){ .hash = hash, .child = child };
-}
-
-static void names_grow(struct fh_family *family)
-{
-	struct name_slot *old = family->names;
-	const uint32_t old_size = old ? family->mask + 1 : 0;
-	const uint32_t size = old ? old_size * 2 : 4;
-
-	family->names = fh_zalloc(size * sizeof(*family->names));
-	family->mask = size - 1;
-	for (uint32_t i = 0; i < old_size; i++)
-		if (old[i].child)
-			names_put(family, old[i].hash, old[i].child);
-	fh_free(old);
-}
-
-static struct name_slot *names_find(struct fh_family *family, const char *name, size_t length)
-{
-	if (!family || !family->names)
-		return NULL;
-	const uint64_t hash = fh_hash_bytes(name, length);
-
-	for (uint32_t i = (uint32_t)hash & family->mask; family->names[i].child;
-	     i = (i + 1) & family->mask) {
-		const char *other = name_of(family->names[i].child);
-
-		if (family->names[i].hash == hash && strncmp(other, name, length) == 0 &&
-		    other[length] == '\0')
-			return &family->names[i];
-	}
-	return NULL;
-}
-
-/* Close the gap that a removed entry leaves: what probed past it moves up. */
-static void names_remove(struct fh_family *family, struct name_slot *slot)
-{
-	uint32_t hole = (uint32_t)(slot - family->names);
-
-	for (uint32_t i = (hole + 1) & family->mask; family->names[i].child;
-	     i = (i + 1) & family->mask) {
-		const uint32_t home = (uint32_t)family->names[i].hash & family->mask;
-
-		if (((i - home) & family->mask) >= ((i - hole) & family->mask)) {
-			family->names[hole] = family->names[i];
-			hole = i;
-		}
-	}
-	family->names[hole].child = NULL;
-	family->count--;
-}
 
 /* --- Walking -------------------------------------------------------------------------------- */
 
@@ -147,29 +69,20 @@ static enum fh_code check_link_locked(struct fh_object *parent, const char *name
 		return fh_error_set(err, FH_EDEAD, "the object is disposed of");
 	if (fh_object_is_below_locked(parent, child))
 		return fh_error_set(err, FH_ELOOP, "the parent is below the object");
-	if (name && names_find(parent->family, name, strlen(name)))
+	if (name && fh_family_find(parent->family, fh_hash_string(name), name, strlen(name)))
 		return fh_error_set(err, FH_EEXIST, "the name '%s' is taken", name);
 	return FH_OK;
 }
 
 static void link_locked(struct fh_object *parent, const char *name, struct fh_object *child)
 {
-	if (!parent->family) {
-		parent->family = fh_new(struct fh_family);
-		fh_list_init(&parent->family->children);
-		fh_object_set_flags(parent, FH_OBJECT_EXPOSED);
-	}
-	struct fh_family *family = parent->family;
+	struct fh_family *family = fh_family_of(parent);
 
 	fh_list_add_last(&family->children, &child->sibling);
 	family->total++;
 	child->parent = parent;
-	if (name) {
-		if (!family->names || (family->count + 1) * 4 > (family->mask + 1) * 3)
-			names_grow(family);
-		names_put(family, fh_hash_string(name), child);
-		family->count++;
-	}
+	if (name)
+		fh_family_add_name(family, name, child);
 	/* The parent's ref; the caller owns one, so that refs are not zero. */
 	atomic_fetch_add_explicit(&child->life, FH_LIFE_REF, memory_order_relaxed);
 }
@@ -230,45 +143,6 @@ enum fh_code fh_object_link(struct fh_object *parent, const char *name, struct f
 	return code;
 }
 
-/* The path as it is now. Tree lock held. */
-static char *path_locked(const struct fh_object *object)
-{
-	const struct fh_object *o;
-	size_t length = 0;
-
-	if (object == &object->machine->root)
-		return fh_strdup("/");
-	for (o = object; o->parent; o = o->parent)
-		length += 1 + (name_of(o) ? strlen(name_of(o)) : strlen(o->class->type->name) + 2);
-	if (length == 0)
-		return fh_printf("<%s>", object->class->type->name);
-	/* A subtree outside the machine's tree starts with its top's type. */
-	const bool outside = o != &object->machine->root;
-	const size_t front = outside ? strlen(o->class->type->name) + 2 : 0;
-	char *path = fh_alloc(front + length + 1);
-	char *at = path + front + length;
-
-	*at = '\0';
-	for (o = object; o->parent; o = o->parent) {
-		const char *name = name_of(o) ? name_of(o) : o->class->type->name;
-		const size_t size = strlen(name);
-
-		if (!name_of(o))
-			*--at = '>';
-		at -= size;
-		memcpy(at, name, size);
-		if (!name_of(o))
-			*--at = '<';
-		*--at = '/';
-	}
-	if (outside) {
-		path[0] = '<';
-		memcpy(path + 1, o->class->type->name, front - 2);
-		path[front - 1] = '>';
-	}
-	return path;
-}
-
 bool fh_object_unlink(struct fh_object *object)
 {
 	struct fh_machine *m = object->machine;
@@ -281,11 +155,11 @@ bool fh_object_unlink(struct fh_object *object)
 		return false;
 	}
 	if (parent) {
-		const char *name = name_of(object);
+		const char *name = fh_object_name_of(object);
 
-		object->last_path = path_locked(object);
+		object->last_path = fh_object_path_locked(object);
 		if (name)
-			names_remove(parent->family, names_find(parent->family, name, strlen(name)));
+			fh_family_remove_name(parent->family, name);
 		fh_list_remove(&object->sibling);
 		parent->family->total--;
 		object->parent = NULL;
@@ -295,17 +169,6 @@ bool fh_object_unlink(struct fh_object *object)
 	if (parent)
 		fh_object_unref(object);
 	return true;
-}
-
-void fh_family_free(struct fh_object *object)
-{
-	struct fh_family *family = object->family;
-
-	if (!family)
-		return;
-	fh_assert(fh_list_empty(&family->children));
-	fh_free(family->names);
-	fh_free(family);
 }
 
 /* --- Public --------------------------------------------------------------------------------- */
@@ -328,7 +191,8 @@ enum fh_code fh_object_add_child(FH_ANY parent_any, const char *name, FH_ANY chi
 		return code;
 	if (parent->machine != child->machine)
 		return fh_error_set(err, FH_EINVAL, "the objects are of two machines");
-	char *copy = name ? fh_strdup(name) : NULL;
+	const size_t stem = name ? fh_name_stem(name) : 0;
+	char *copy = !name ? NULL : stem ? fh_family_number(parent, name, stem) : fh_strdup(name);
 	const char *none = NULL;
 
 	/* Named before it is linked: whoever finds it in the table reads the name. */
@@ -342,52 +206,11 @@ enum fh_code fh_object_add_child(FH_ANY parent_any, const char *name, FH_ANY chi
 	if (code == FH_OK) {
 		child->name_storage = copy;
 	} else if (copy) {
-		/* Release: pairs with name_of(). Nobody has seen it: it was in no table. */
+		/* Release: pairs with fh_object_name_of(). Nobody has seen it: it was in no table. */
 		atomic_store_explicit(&child->name, NULL, memory_order_release);
 		fh_free(copy);
 	}
 	return code;
-}
-
-static struct fh_object *find_locked(struct fh_object *parent, const char *name, size_t length)
-{
-	struct name_slot *slot = names_find(parent->family, name, length);
-
-	return slot && fh_object_has(slot->child, FH_OBJECT_BORN) ? slot->child : NULL;
-}
-
-struct fh_object *fh_object_find_child(FH_ANY parent_any, const char *name)
-{
-	struct fh_object *parent = fh_object_of(parent_any);
-
-	fh_tree_acquire(parent->machine);
-	struct fh_object *child = find_locked(parent, name, strlen(name));
-
-	if (child && !fh_object_try_ref(child))
-		child = NULL;
-	fh_lock_release(&parent->machine->tree_lock);
-	return child;
-}
-
-struct fh_object *fh_object_find(struct fh_machine *m, const char *path)
-{
-	if (path[0] != '/')
-		return NULL;
-	fh_tree_acquire(m);
-	struct fh_object *object = &m->root;
-
-	while (object && *path == '/') {
-		const size_t length = strcspn(++path, "/");
-
-		if (length == 0 && *path == '\0' && object == &m->root)
-			break; /* "/" itself */
-		object = find_locked(object, path, length);
-		path += length;
-	}
-	if (object && !fh_object_try_ref(object))
-		object = NULL;
-	fh_lock_release(&m->tree_lock);
-	return object;
 }
 
 struct fh_object *fh_object_find_parent(FH_ANY any)
@@ -405,35 +228,7 @@ struct fh_object *fh_object_find_parent(FH_ANY any)
 
 const char *fh_object_name(FH_ANY any)
 {
-	return name_of(fh_object_of(any));
-}
-
-char *fh_object_path_locked(struct fh_object *object)
-{
-	return object->last_path ? fh_strdup(object->last_path) : path_locked(object);
-}
-
-char *fh_object_path_dup(struct fh_object *object)
-{
-	fh_tree_acquire(object->machine);
-	char *path = fh_object_path_locked(object);
-
-	fh_lock_release(&object->machine->tree_lock);
-	return path;
-}
-
-size_t fh_object_path(FH_ANY any, char *buffer, size_t size)
-{
-	FH_CLEANUP(fh_freep) char *path = fh_object_path_dup(fh_object_of(any));
-	const size_t length = strlen(path);
-
-	if (size > 0) {
-		const size_t copied = length < size ? length : size - 1;
-
-		memcpy(buffer, path, copied);
-		buffer[copied] = '\0';
-	}
-	return length;
+	return fh_object_name_of(fh_object_of(any));
 }
 
 /* Refs of all children that can be had, in order of creation, at most @room. Tree lock held. */

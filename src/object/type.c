@@ -8,6 +8,7 @@
  */
 #include "object/type.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -342,4 +343,59 @@ const struct fh_type *fh_machine_find_type(struct fh_machine *m, const char *nam
 	const struct fh_type *type = find_type_locked(m, name);
 	fh_lock_release(&m->class_lock);
 	return type;
+}
+
+/* --- Introspection -------------------------------------------------------------------------- */
+
+bool fh_type_is(const struct fh_type *type, const struct fh_type *base)
+{
+	while (type && type != base)
+		type = type_parent(type);
+	return type;
+}
+
+const void *fh_type_interface(const struct fh_type *type, const struct fh_interface *interface)
+{
+	for (; type; type = type_parent(type))
+		for (const struct fh_interface_entry *e = type->interfaces; e && e->interface; e++)
+			if (e->interface == interface)
+				return e->ops;
+	return NULL;
+}
+
+const struct fh_type *fh_type_parent(const struct fh_type *type)
+{
+	return type_parent(type);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct fh_type *x = *(const struct fh_type *const *)a;
+	const struct fh_type *y = *(const struct fh_type *const *)b;
+
+	return strcmp(x->name, y->name);
+}
+
+void fh_machine_each_type(struct fh_machine *m, const struct fh_type *base,
+			  const struct fh_interface *interface,
+			  bool (*visit)(const struct fh_type *type, void *arg), void *arg)
+{
+	const struct fh_type **types;
+	size_t count;
+
+	fh_lock_acquire(&m->class_lock);
+	count = m->type_count;
+	types = fh_alloc((count + 1) * sizeof(*types));
+	if (count > 0)
+		memcpy(types, m->types, count * sizeof(*types));
+	fh_lock_release(&m->class_lock);
+	qsort(types, count, sizeof(*types), compare_names);
+	for (size_t i = 0; i < count; i++) {
+		if ((base && !fh_type_is(types[i], base)) ||
+		    (interface && !fh_type_interface(types[i], interface)))
+			continue;
+		if (!visit(types[i], arg))
+			break;
+	}
+	fh_free(types);
 }

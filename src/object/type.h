@@ -12,7 +12,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
+#include "base/assert.h"
 #include "freehold/object.h"
 #include "freehold/property.h"
 
@@ -46,7 +48,8 @@ struct fh_class_level {
 struct fh_class_property {
 	const struct fh_property *property; /* NULL: free slot */
 	uint64_t hash;			    /* fh_hash_string(property->name) */
-	size_t state_offset;		    /* of its level, from the object */
+	/* Of its level, from the object; modulo 2^64, as one object's own may be anywhere. */
+	size_t state_offset;
 };
 
 struct fh_class {
@@ -81,6 +84,30 @@ const struct fh_class *fh_class_get(struct fh_machine *m, const struct fh_type *
 /* The level of @type in @class, or NULL. */
 const struct fh_class_level *fh_class_level(const struct fh_class *class,
 					    const struct fh_type *type);
+
+/* The property of that name, whose hash @hash is, or NULL. */
+static inline const struct fh_class_property *
+fh_class_find_property(const struct fh_class *class, const char *name, uint64_t hash)
+{
+	for (uint32_t i = (uint32_t)hash & class->property_mask;;
+	     i = (i + 1) & class->property_mask) {
+		const struct fh_class_property *slot = &class->properties[i];
+
+		if (FH_UNLIKELY(!slot->property))
+			return NULL;
+		if (slot->hash == hash && strcmp(slot->property->name, name) == 0)
+			return slot;
+	}
+}
+
+/* default.c: the machine's defaults for a new object; at the machine's end. */
+enum fh_code fh_defaults_apply(struct fh_object *object, struct fh_error *err);
+void fh_defaults_fini(struct fh_machine *m);
+
+/* property-own.c: what was added after the mark is removed by the rollback (L7); at finalize, all. */
+void fh_properties_mark_own(struct fh_object *object);
+void fh_properties_rollback_own(struct fh_object *object);
+void fh_properties_release_own(struct fh_object *object);
 
 /* property.c: give properties of a new object their defaults; free what they hold. */
 enum fh_code fh_properties_preset(struct fh_object *object, struct fh_error *err);
