@@ -16,7 +16,7 @@ Killed-by names a test as `meson test --list` does (SUITE-FILE), and after a sla
 it. All is done to a copy of the tree, in build/mutants. A mutant is killed if the named test fails
 with it (a failed case, an assertion, a crash, a sanitizer's report, a timeout); the same test must
 pass without it. A patch that does not apply or not compile is an error, and so are fewer than two
-mutants for a law, ten for the map, the devices or the CPU, or five for the board.
+mutants for a law, ten for the map, the devices or the CPU, or five for the board or the objects.
 
 --dry-run only looks whether the patches are well formed, apply, and name tests that exist.
 """
