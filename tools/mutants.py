@@ -7,8 +7,8 @@
 Each tests/mutants/NAME.patch breaks the sources in one small way. Before its diff it says
 
     Mutant: what is changed, in a few words
-    Law: L3                     one of L1 to L8, `base`, `map`, `device`, `cpu` or `board`; several
-                                with commas
+    Law: L3                     one of L1 to L8, `base`, `object`, `map`, `device`, `cpu`, `board`;
+                                several with commas
     Killed-by: unit-view/hole_shows_what_lies_under_it
     Config: asan                optional: asan, tsan or another of check.py's; else gcc
 
@@ -39,7 +39,7 @@ from configs import BUILD, ROOT  # noqa: E402
 
 PATCHES = ROOT / "tests" / "mutants"
 NEEDED = {**{f"L{number}": 2 for number in range(1, 9)}, "base": 2, "map": 10, "cpu": 10,
-          "board": 5, "device": 10}
+          "board": 5, "device": 10, "object": 5}
 EFFORT = 10  # per cent of a test's full length; see configs.py
 
 
