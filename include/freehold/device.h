@@ -18,6 +18,8 @@
 
 FH_BEGIN_DECLS
 
+struct fh_state_table;
+
 /** What a reset stands for: power that comes on, or a reset line. */
 enum fh_reset_type { FH_RESET_COLD, FH_RESET_WARM };
 
@@ -47,6 +49,8 @@ struct fh_device_ops {
 	void (*reset_exit)(struct fh_device *device, void *state, enum fh_reset_type type);
 	/** Devices of this very type (it is not inherited) do not share their parent's domain. */
 	bool own_domain;
+	/** What is saved of this level's state (freehold/state.h); NULL: nothing. Not inherited. */
+	const struct fh_state_table *saved;
 };
 
 /** The root of all device types: abstract. */
@@ -221,6 +225,8 @@ FH_API void fh_timer_arm(struct fh_timer *timer, uint64_t deadline);
  */
 FH_API void fh_timer_cancel(struct fh_timer *timer);
 FH_API bool fh_timer_is_armed(struct fh_timer *timer);
+/** The same; and if it is, *@ret_deadline is when it expires. */
+FH_API bool fh_timer_deadline(struct fh_timer *timer, uint64_t *ret_deadline);
 
 /** A bottom half: @run(state) each time after it was scheduled. As fh_timer_new(). */
 FH_API struct fh_bh *fh_bh_new(struct fh_device *device, const char *name, void (*run)(void *state),

@@ -15,5 +15,6 @@
 #include <freehold/property.h>
 #include <freehold/region.h>
 #include <freehold/space.h>
+#include <freehold/state.h>
 
 #endif

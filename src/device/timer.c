@@ -287,6 +287,21 @@ bool fh_timer_is_armed(struct fh_timer *timer)
 	return armed;
 }
 
+bool fh_timer_deadline(struct fh_timer *timer, uint64_t *ret_deadline)
+{
+	if (!timer)
+		return false;
+	struct fh_machine *m = timer->work.object.machine;
+
+	queues_lock(m);
+	const bool armed = timer->work.where != IDLE;
+
+	if (armed)
+		*ret_deadline = timer->work.node.key;
+	queues_unlock(m, false);
+	return armed;
+}
+
 /* Moves what has expired to the list, in order of deadline. E held. */
 static void timers_take_due(struct fh_machine *m)
 {
