@@ -49,14 +49,15 @@ enum fh_dirty_client {
  * pages. In a callback, a read section or a transaction it returns at once, and that holds from
  * some later moment on; see fh_dirty_is_complete(). Context: as the edits of region.h.
  * Errors: FH_EDEAD @region is NULL or has been detached; FH_ETYPE it has no memory; FH_ENOMEM no
- * room for the bitmap (1/32768 of the region's size).
+ * room for the bitmap (1/32768 of the region's size); FH_EPERM in a listener.
  */
 FH_API enum fh_code fh_dirty_start(struct fh_region *region, enum fh_dirty_client client,
 				   struct fh_error *err);
 
 /**
  * End it, unless the machine logs everything for @client. What was not taken is forgotten. Without
- * a start, or NULL, nothing happens. Does not wait. Context: as the edits of region.h.
+ * a start, or NULL, nothing happens. Does not wait. Context: as the edits of region.h,
+ * and not in a listener (asserted).
  */
 FH_API void fh_dirty_stop(struct fh_region *region, enum fh_dirty_client client);
 
@@ -64,7 +65,7 @@ FH_API void fh_dirty_stop(struct fh_region *region, enum fh_dirty_client client)
  * Log all memory of the machine for @client: each region that has memory, whether it is mapped or
  * not, and each that comes later (whose constructor then may fail with FH_ENOMEM for its bitmap).
  * Regions that the client logs already go on as they are. One that is on already: FH_OK. FH_ENOMEM:
- * no room for all bitmaps, nothing changed. Waits, and context, as fh_dirty_start().
+ * no room for all bitmaps, nothing changed. FH_EPERM in a listener. Waits, and context, as fh_dirty_start().
  */
 FH_API enum fh_code fh_dirty_global_start(struct fh_machine *m, enum fh_dirty_client client,
 					  struct fh_error *err);

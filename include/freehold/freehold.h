@@ -7,6 +7,7 @@
 #include <freehold/cached.h>
 #include <freehold/device.h>
 #include <freehold/dirty.h>
+#include <freehold/eventfd.h>
 #include <freehold/hooks.h>
 #include <freehold/iommu.h>
 #include <freehold/listing.h>

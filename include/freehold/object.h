@@ -35,6 +35,7 @@ struct fh_region;
 struct fh_space;
 struct fh_listener;
 struct fh_iommu_notifier;
+struct fh_eventfd;
 struct fh_device;
 struct fh_irq;
 struct fh_timer;
@@ -60,6 +61,7 @@ struct fh_any {
 	fh_any(struct fh_cached *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_iommu_notifier *p)
 		: object(reinterpret_cast<struct fh_object *>(p)) {}
+	fh_any(struct fh_eventfd *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_device *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_irq *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_timer *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
@@ -76,6 +78,7 @@ union fh_any {
 	struct fh_listener *listener;
 	struct fh_cached *cached;
 	struct fh_iommu_notifier *iommu_notifier;
+	struct fh_eventfd *eventfd;
 	struct fh_device *device;
 	struct fh_irq *irq;
 	struct fh_timer *timer;

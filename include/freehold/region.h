@@ -92,7 +92,7 @@ struct fh_region_ops {
  * result is (borrowed) from it, and it is a child @name (copied) of the owner (NULL: without a
  * name). A struct fh_machine * as owner means none: the region is its own and (owned by caller).
  * NULL is returned if the owner has been detached (L6), or if the name is taken or no name; and for
- * RAM (see there). What was given (@state, @ptr) is then not released.
+ * RAM (see there); of RAM, ROM kinds and aliases also in a listener. What was given (@state, @ptr) is then not released.
  */
 
 /** Holds subregions; its holes show what lies under it. */
@@ -178,13 +178,13 @@ FH_API struct fh_region *fh_region_new_reservation(FH_ANY owner, const char *nam
  * in the holes between them; those of an alias hide what it shows. What lies beyond the container's
  * end, or beyond 2^64, is not seen. Either may be NULL.
  * Errors: FH_EBUSY @sub has a container; FH_ELOOP it would close a cycle through containers and
- * aliases; FH_EDEAD one of them is NULL or detached; FH_EINVAL other machines.
+ * aliases; FH_EDEAD one of them is NULL or detached; FH_EINVAL other machines; FH_EPERM as below.
  */
 FH_API enum fh_code fh_region_add(struct fh_region *container, struct fh_region *sub, uint64_t addr,
 				  int32_t priority);
 
-/** Take @sub out of its container; without one, or NULL, nothing happens. */
-FH_API void fh_region_remove(struct fh_region *sub);
+/** Take @sub out of its container; without one, or NULL, nothing happens. FH_EPERM. */
+FH_API enum fh_code fh_region_remove(struct fh_region *sub);
 
 /**
  * Dispose of the region: as fh_object_dispose(). NULL is allowed. Returns NULL. A ref of the
@@ -196,7 +196,9 @@ FH_API struct fh_region *fh_region_destroy(struct fh_region *region);
 /*
  * Changes. A guest sees each at once as a whole, when the outermost transaction commits: a move
  * shows the region at exactly one place. On a region that is NULL or has been detached: FH_EDEAD,
- * nothing changed. Setting what is set already is no change.
+ * nothing changed. Setting what is set already is no change. In a listener's callback, or another
+ * leaf (an interrupt input, an IOMMU's notifier), nothing is edited: FH_EPERM, from each of them, as
+ * from all functions that edit the map and return a code.
  */
 
 /**

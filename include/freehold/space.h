@@ -6,6 +6,7 @@
 #ifndef FREEHOLD_SPACE_H
 #define FREEHOLD_SPACE_H
 
+#include <freehold/eventfd.h>
 #include <freehold/region.h>
 
 FH_BEGIN_DECLS
@@ -15,7 +16,8 @@ FH_BEGIN_DECLS
  * owner (owned by caller). @root may be NULL: nothing is mapped. The space does not keep its root:
  * when the root is disposed of, the space is empty. The root's own place in a container does not
  * matter.
- * Returns NULL if the owner or the root has been detached, or the name is taken or no name.
+ * Returns NULL if the owner or the root has been detached, or the name is taken or no name; and in a
+ * listener.
  */
 FH_API struct fh_space *fh_space_new(FH_ANY owner, const char *name, struct fh_region *root);
 
@@ -24,7 +26,8 @@ FH_API struct fh_region *fh_space_root(struct fh_space *space);
 
 /**
  * Show another root, or nothing (NULL), from the commit of the transaction on.
- * Errors: FH_EDEAD, @root or the space has been detached, or the space is NULL.
+ * Errors: FH_EDEAD, @root or the space has been detached, or the space is NULL; FH_EPERM in a
+ * listener.
  */
 FH_API enum fh_code fh_space_set_root(struct fh_space *space, struct fh_region *root);
 
@@ -311,16 +314,29 @@ FH_API struct fh_waiter *fh_waiter_cancel(struct fh_waiter *waiter);
 /**
  * Be told of every change of a space's view, as an accelerator needs it. Context of all callbacks:
  * under the topology lock, after the new view is published and before the grace period of the old
- * one begins. They may not edit, access, dispose, wait, or take a device's domain. In one
- * transaction all removals come before all additions. Sections are borrowed for the call. All
- * optional. For each commit that changes the view of the space, or who logs what it shows: begin,
- * remove..., add..., log_start and log_stop..., batch (unless only logging has changed), commit;
- * each step for all listeners of the space before the next one.
- * fh_space_each() and the functions that only look at regions may be called.
+ * one begins. In one transaction all removals come before all additions. Sections are borrowed for
+ * the call. All optional. For each commit that changes the view of the space, or who logs what it
+ * shows, or its eventfds or coalesced ranges: begin, eventfd_del and coalesced_del..., remove...,
+ * keep..., add..., log_start and log_stop..., eventfd_add and coalesced_add..., batch (unless no
+ * range was removed or added), commit; each step for all listeners of the space before the next one.
+ *
+ * What a callback may do: fh_space_each() and the functions that only look at regions. Functions that
+ * edit the map and return a code refuse with FH_EPERM and have changed nothing, constructors that
+ * would edit return NULL. It does not access, wait, take a device's domain, begin a transaction, or
+ * dispose of anything but listeners (asserted).
+ * Listeners, of any space of the machine, may be made and disposed of. A new one is told of the map
+ * when all have been told of the present commit; one that is disposed of, itself or another, is told
+ * the rest of it as well, and then the removals that undo the map: with what went before, each hears
+ * a story that is whole. Its @state stays until then. In log_sync and log_clear, when these are over.
  */
 struct fh_listener_ops {
 	void (*begin)(void *state, struct fh_space *space);
 	void (*remove)(void *state, const struct fh_section *section);
+	/**
+	 * A range that the commit, which has changed others, leaves as it is. Costs a walk of the
+	 * whole view at each commit. When the listener registers all ranges are additions.
+	 */
+	void (*keep)(void *state, const struct fh_section *section);
 	void (*add)(void *state, const struct fh_section *section);
 	/**
 	 * The whole difference at once, each part by address, instead of or beside remove and add.
@@ -355,6 +371,34 @@ struct fh_listener_ops {
 	 * pages: notice writes to pages that log_sync brought once more. Not within a commit.
 	 */
 	void (*log_clear)(void *state, const struct fh_section *section);
+
+	/*
+	 * Stores that need no callback (eventfd.h). What is told here adds up as ranges do: of an
+	 * eventfd that is to be seen at the same address before and after a commit nothing is told,
+	 * whatever became of the range that it lies in.
+	 */
+
+	/**
+	 * Stores to section->first..last that @match (its offset apart) describes signal @fd, which
+	 * is the library's own and stays until eventfd_del for it has returned. The section is just
+	 * the bytes of the store; one byte, if it may have any size. Not told where an eventfd is
+	 * only partly to be seen. The library signals it as well, at the stores that come to it.
+	 */
+	void (*eventfd_add)(void *state, const struct fh_section *section,
+			    const struct fh_eventfd_match *match, int fd);
+	void (*eventfd_del)(void *state, const struct fh_section *section,
+			    const struct fh_eventfd_match *match, int fd);
+	/** Stores to the section, as much as is to be seen of a coalesced range, may be kept. */
+	void (*coalesced_add)(void *state, const struct fh_section *section);
+	void (*coalesced_del)(void *state, const struct fh_section *section);
+	/**
+	 * Bring the stores that were kept, with fh_space_store(), in their order: somebody is going
+	 * to access registers that may depend on them. A callback of the listener's owner, in a read
+	 * section, in no domain of its own and under no lock, on any thread, on several at once. The
+	 * stores carry the chain of callbacks that the thread is in: one that is refused for that
+	 * (FH_TX_REENTRY) is brought next time. Nobody is asked again by what is done in it.
+	 */
+	void (*coalesced_flush)(void *state);
 };
 
 /**
@@ -364,6 +408,8 @@ struct fh_listener_ops {
  * map with removals (begin, remove, batch and commit are called once more), and so does the end of
  * owner or space: in a transaction when it commits, so that @ops and @state (both borrowed) stay
  * until then. The owner's state does.
+ * In a callback of a listener (of the same machine) both take effect later, see struct
+ * fh_listener_ops. Any number of threads may register and dispose.
  * Returns NULL if owner or space have been detached.
  */
 FH_API struct fh_listener *fh_listener_new(FH_ANY owner, struct fh_space *space, int priority,

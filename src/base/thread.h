@@ -71,6 +71,9 @@ struct fh_thread {
 	/* Memory layer (chain.h): fh_blocking_begin() outside callbacks. */
 	bool blocking;
 	unsigned blocking_depth;
+
+	/* Memory layer (coalesced.c): it asks for coalesced stores. */
+	bool flushing;
 } __attribute__((aligned(64)));
 
 /* NULL until first use. Only fh_thread_self() and thread.c touch it. */

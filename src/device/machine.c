@@ -123,6 +123,7 @@ static void edit_begin(struct fh_machine *m)
 static const struct fh_machine_ops machine_ops = {
 	.edit_begin = edit_begin,
 	.edit_commit = fh_topology_commit,
+	.edit_join = fh_topology_join,
 	.call = call_owner,
 	.domain_of = fh_device_domain_of,
 	.explain = fh_topology_explain,

@@ -256,6 +256,9 @@ enum fh_code fh_dirty_region_init(struct fh_ram_region *ram, struct fh_error *er
 	enum fh_code code;
 
 	fh_list_init(&ram->ram_link);
+	code = fh_topology_check_context(err);
+	if (code != FH_OK)
+		return code;
 	fh_topology_begin(m);
 	code = ram_set_mask(ram, m->topology->log_global, err);
 	if (code == FH_OK)
@@ -314,6 +317,9 @@ enum fh_code fh_dirty_start(struct fh_region *region, enum fh_dirty_client clien
 
 	if (!region)
 		return fh_error_set(err, FH_EDEAD, "there is no region");
+	code = fh_topology_check_context(err);
+	if (code != FH_OK)
+		return code;
 	m = region->object.machine;
 	fh_topology_begin(m);
 	code = region_start(region, client, &since, err);
@@ -354,9 +360,11 @@ enum fh_code fh_dirty_global_start(struct fh_machine *m, enum fh_dirty_client cl
 {
 	const uint8_t bit = bit_of(client);
 	struct fh_topology *topology = m->topology;
-	enum fh_code code = FH_OK;
+	enum fh_code code = fh_topology_check_context(err);
 	uint64_t commit;
 
+	if (code != FH_OK)
+		return code;
 	fh_topology_begin(m);
 	if (!(topology->log_global & bit)) {
 		topology->log_global |= bit;

@@ -438,6 +438,8 @@ fh_iommu_notifier_new(FH_ANY any, struct fh_region *region, unsigned index, uint
 	fh_assert(region->object.machine == m);
 	if (index != FH_IOMMU_ALL_INDEXES && index >= iommu->indexes)
 		return NULL;
+	if (fh_topology_check_context(NULL) != FH_OK)
+		return NULL;
 	/* In a transaction: the ends of owner and IOMMU come before all of this or after. */
 	fh_topology_begin(m);
 	if (!fh_object_has(&region->object, FH_OBJECT_DETACHED))

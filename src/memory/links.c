@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 
+#include "memory/extras.h"
 #include "memory/topology.h"
 
 /* --- Links ---------------------------------------------------------------------------------- */
@@ -37,6 +38,7 @@ void fh_region_free_links(struct fh_region *region)
 	fh_assert(fh_list_empty(&links->roots));
 	fh_assert(!links->view_set);
 	fh_assert(links->touched == 0 && links->mark == 0);
+	fh_extras_free(links->extras);
 	region->links = NULL;
 	fh_free(links);
 }

@@ -16,6 +16,8 @@ struct fh_links {
 	struct fh_list roots;		/* fh_space.root_link of spaces whose root this is */
 	struct fh_view_set *view_set;	/* of spaces whose root resolves to this region, or NULL */
 
+	struct fh_extras *extras;	/* eventfds and coalesced ranges (extras.h), or NULL */
+
 	/* Resolution (resolve.c). */
 	size_t visible;			/* how many children are enabled, shown and not empty */
 	uintptr_t visible_sum;		/* their addresses, exclusive or: if it is one, that one */

@@ -2,8 +2,9 @@
 /*
  * Listeners: who is told of every change of a space's view.
  *
- * R1. All callbacks run under the topology lock, with FH_HELD_LISTENER noted, so that an edit from
- *     within one is an assertion. So no list of listeners changes while it is gone through.
+ * R1. All callbacks but coalesced_flush run under the topology lock, with FH_HELD_LISTENER noted, so
+ *     that an edit from within one is refused. So no list of listeners changes while it is gone
+ *     through.
  * R2. A listener is told of additions and removals such that, put together, they are what the
  *     space's published view shows: all of it when it registers, the difference at each commit,
  *     none when it leaves.
@@ -13,9 +14,14 @@
  * R4. One that leaves, because it or its space is disposed of, is told at the commit of that
  *     transaction. It is held until then and for a grace period; its owner is pinned as long as
  *     it exists, so that `state` is there.
+ * R5. What callbacks ask for waits until the present commit has been told to all: then those are
+ *     told that depart, of what is published now, and those that join. Outside of a commit
+ *     (registering, log_sync) that is the commit which the outermost transaction has at its end.
  */
 #include "base/point.h"
 #include "base/thread.h"
+#include "memory/extras.h"
+#include "memory/news.h"
 #include "memory/space.h"
 #include "memory/topology.h"
 
@@ -28,32 +34,23 @@ struct fh_listener {
 	struct fh_space *space;		   /* P: NULL when it has left */
 	bool leaving;			   /* P: or has left */
 	struct fh_list link;		   /* P: in space->listeners or topology->leaving */
+	struct fh_list wait_link;	   /* P: in topology->departing or ->joining */
 };
-
-/* What there is to tell: two rows of ranges in order of address. */
-struct news {
-	const struct fh_range *removed;
-	size_t removed_count;
-	const struct fh_range *added;
-	size_t added_count;
-	const struct fh_reflag *reflagged;
-	size_t reflagged_count;
-};
-
-static bool news_any(const struct news *news)
-{
-	return news->removed_count + news->added_count + news->reflagged_count > 0;
-}
 
 static struct fh_listener *listener_of(struct fh_object *object)
 {
 	return (struct fh_listener *)object;
 }
 
+static void listener_join(struct fh_listener *listener);
+static void listener_depart(struct fh_listener *listener);
+static void listener_is_out(struct fh_listener *listener);
+
 /* --- Telling one ---------------------------------------------------------------------------- */
 
-static void tell_begin(const struct fh_listener *listener)
+static void tell_begin(const struct fh_listener *listener, const struct fh_news *news)
 {
+	(void)news;
 	if (listener->ops->begin)
 		listener->ops->begin(listener->state, listener->space);
 }
@@ -72,12 +69,56 @@ static void tell_ranges(const struct fh_listener *listener,
 	}
 }
 
-static void tell_removed(const struct fh_listener *listener, const struct news *news)
+static void tell_extras(const struct fh_listener *listener, const struct fh_extra *extras,
+			size_t count,
+			void (*tell_event)(void *state, const struct fh_section *section,
+					   const struct fh_eventfd_match *match, int fd),
+			void (*tell_coalesced)(void *state, const struct fh_section *section))
+{
+	if (!tell_event && !tell_coalesced)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		const struct fh_extra_event *event = extras[i].event;
+		struct fh_section section;
+
+		fh_section_from_range(&section, &extras[i].range);
+		if (event && tell_event)
+			tell_event(listener->state, &section, &event->match, event->fd);
+		else if (!event && tell_coalesced)
+			tell_coalesced(listener->state, &section);
+	}
+}
+
+static void tell_gone(const struct fh_listener *listener, const struct fh_news *news)
+{
+	tell_extras(listener, news->gone, news->gone_count, listener->ops->eventfd_del,
+		    listener->ops->coalesced_del);
+}
+
+static void tell_removed(const struct fh_listener *listener, const struct fh_news *news)
 {
 	tell_ranges(listener, listener->ops->remove, news->removed, news->removed_count);
 }
 
-static void tell_added(const struct fh_listener *listener, const struct news *news)
+/* All that the view shows but for what was added; both are in order of address. */
+static void tell_kept(const struct fh_listener *listener, const struct fh_news *news)
+{
+	struct fh_view_cursor cursor;
+	struct fh_range range;
+	size_t next = 0;
+
+	if (!listener->ops->keep)
+		return;
+	fh_view_cursor_init(&cursor, news->view, 0);
+	while (fh_view_cursor_next(&cursor, &range)) {
+		if (next < news->added_count && news->added[next].first == range.first)
+			next++;
+		else
+			tell_ranges(listener, listener->ops->keep, &range, 1);
+	}
+}
+
+static void tell_added(const struct fh_listener *listener, const struct fh_news *news)
 {
 	tell_ranges(listener, listener->ops->add, news->added, news->added_count);
 }
@@ -99,7 +140,7 @@ static void tell_log(const struct fh_listener *listener, const struct fh_range *
 		listener->ops->log_stop(listener->state, &section, before);
 }
 
-static void tell_logs(const struct fh_listener *listener, const struct news *news)
+static void tell_logs(const struct fh_listener *listener, const struct fh_news *news)
 {
 	if (!listener->ops->log_start && !listener->ops->log_stop)
 		return;
@@ -109,11 +150,17 @@ static void tell_logs(const struct fh_listener *listener, const struct news *new
 		tell_log(listener, &news->reflagged[i].range, news->reflagged[i].before);
 }
 
-static void tell_batch(const struct fh_listener *listener, const struct news *news)
+static void tell_come(const struct fh_listener *listener, const struct fh_news *news)
+{
+	tell_extras(listener, news->come, news->come_count, listener->ops->eventfd_add,
+		    listener->ops->coalesced_add);
+}
+
+static void tell_batch(const struct fh_listener *listener, const struct fh_news *news)
 {
 	struct fh_sections *sections = &listener->object.machine->topology->sections;
 
-	if (!listener->ops->batch)
+	if (!listener->ops->batch || (!news->alone && news->removed_count + news->added_count == 0))
 		return;
 	sections->count = 0;
 	fh_vector_reserve(sections, news->removed_count + news->added_count);
@@ -125,25 +172,36 @@ static void tell_batch(const struct fh_listener *listener, const struct news *ne
 			     sections->at + news->removed_count, news->added_count);
 }
 
-static void tell_commit(const struct fh_listener *listener)
+static void tell_commit(const struct fh_listener *listener, const struct fh_news *news)
 {
+	(void)news;
 	FH_POINT("listener.commit");
 	if (listener->ops->commit)
 		listener->ops->commit(listener->state, listener->space);
 }
 
+/* In this order; what takes down, in falling order of priority. */
+static const struct phase {
+	void (*tell)(const struct fh_listener *listener, const struct fh_news *news);
+	bool falls;
+} phases[] = {
+	{ tell_begin, false }, { tell_gone, true },  { tell_removed, true },
+	{ tell_kept, false },  { tell_added, false }, { tell_logs, false },
+	{ tell_come, false },  { tell_batch, false }, { tell_commit, false },
+};
+
+enum { PHASES = sizeof(phases) / sizeof(phases[0]) };
+
 /* Everything, to one that joins or leaves. */
-static void tell_alone(const struct fh_listener *listener, const struct news *news)
+static void tell_alone(struct fh_listener *listener, struct fh_news *news, enum fh_news_time old)
 {
 	struct fh_thread *t = fh_thread_self();
 
+	news->alone = true;
+	fh_news_find_extras(listener->object.machine->topology, news, old);
 	fh_thread_hold(t, FH_HELD_LISTENER);
-	tell_begin(listener);
-	tell_removed(listener, news);
-	tell_added(listener, news);
-	tell_logs(listener, news);
-	tell_batch(listener, news);
-	tell_commit(listener);
+	for (unsigned i = 0; i < PHASES; i++)
+		phases[i].tell(listener, news);
 	fh_thread_unhold(t, FH_HELD_LISTENER);
 }
 
@@ -152,25 +210,20 @@ static void tell_alone(const struct fh_listener *listener, const struct news *ne
 #define each_listener(listener, space) \
 	fh_list_for_each_entry(listener, &(space)->listeners, struct fh_listener, link)
 
-static void tell_space(struct fh_space *space, const struct news *news)
+static void tell_space(struct fh_space *space, const struct fh_news *news)
 {
 	struct fh_thread *t = fh_thread_self();
 
 	fh_thread_hold(t, FH_HELD_LISTENER);
-	each_listener(listener, space)
-		tell_begin(listener);
-	fh_list_for_each_reverse(node, &space->listeners)
-		tell_removed(fh_list_entry(node, struct fh_listener, link), news);
-	each_listener(listener, space)
-		tell_added(listener, news);
-	each_listener(listener, space)
-		tell_logs(listener, news);
-	if (news->removed_count + news->added_count > 0) {
-		each_listener(listener, space)
-			tell_batch(listener, news);
+	for (unsigned i = 0; i < PHASES; i++) {
+		if (!phases[i].falls) {
+			each_listener(listener, space)
+				phases[i].tell(listener, news);
+			continue;
+		}
+		fh_list_for_each_reverse(node, &space->listeners)
+			phases[i].tell(fh_list_entry(node, struct fh_listener, link), news);
 	}
-	each_listener(listener, space)
-		tell_commit(listener);
 	fh_thread_unhold(t, FH_HELD_LISTENER);
 }
 
@@ -185,45 +238,6 @@ static const struct fh_view_node *root_before(const struct fh_view_set *set)
 		       fh_view_set_root(set);
 }
 
-/* What is in one view and not in the other, to topology->difference. */
-static struct news compare_views(struct fh_topology *topology, const struct fh_view_node *before,
-				 const struct fh_view_node *after)
-{
-	struct fh_changes *difference = &topology->difference;
-	struct fh_view_cursor old_cursor, new_cursor;
-	struct fh_range old, new;
-
-	difference->removed.count = difference->added.count = difference->reflagged.count = 0;
-	fh_view_cursor_init(&old_cursor, before, 0);
-	fh_view_cursor_init(&new_cursor, after, 0);
-
-	bool has_old = fh_view_cursor_next(&old_cursor, &old);
-	bool has_new = fh_view_cursor_next(&new_cursor, &new);
-
-	while (has_old || has_new) {
-		const bool same = has_old && has_new && fh_range_shows_same(&old, &new);
-		const bool take_old = has_old && (!has_new || old.first <= new.first);
-		const bool take_new = has_new && (!has_old || new.first <= old.first);
-
-		if (same && old.flags != new.flags)
-			fh_vector_add(&difference->reflagged) =
-				(struct fh_reflag){ new, old.flags };
-		if (take_old) {
-			if (!same)
-				fh_vector_add(&difference->removed) = old;
-			has_old = fh_view_cursor_next(&old_cursor, &old);
-		}
-		if (take_new) {
-			if (!same)
-				fh_vector_add(&difference->added) = new;
-			has_new = fh_view_cursor_next(&new_cursor, &new);
-		}
-	}
-	return (struct news){ difference->removed.at, difference->removed.count,
-			      difference->added.at, difference->added.count,
-			      difference->reflagged.at, difference->reflagged.count };
-}
-
 static void tell_leaving(struct fh_topology *topology)
 {
 	struct fh_list *node;
@@ -233,23 +247,37 @@ static void tell_leaving(struct fh_topology *topology)
 		const struct fh_space *space = listener->space;
 		const struct fh_view_set *showed =
 			fh_list_linked(&space->switched_link) ? space->showed : space->shows;
-		const struct news news = compare_views(topology, root_before(showed), NULL);
+		struct fh_news news = fh_news_compare(topology, root_before(showed), NULL);
 
-		tell_alone(listener, &news);
-		listener->space = NULL;
-		fh_vector_add(&topology->unpins) = &listener->object;
+		tell_alone(listener, &news, FH_NEWS_BEFORE);
+		listener_is_out(listener);
 	}
+}
+
+static bool set_has_listeners(const struct fh_view_set *set)
+{
+	fh_list_for_each_entry(space, &set->spaces, struct fh_space, set_link)
+		if (!fh_list_empty(&space->listeners) && !fh_list_linked(&space->switched_link))
+			return true;
+	return false;
 }
 
 static void tell_set(struct fh_topology *topology, const struct fh_view_set *set)
 {
-	const struct news news = {
-		topology->changes.removed.at + set->removed, set->removed_count,
-		topology->changes.added.at + set->added, set->added_count,
-		topology->changes.reflagged.at + set->reflagged, set->reflagged_count,
+	struct fh_news news = {
+		.removed = topology->changes.removed.at + set->removed,
+		.removed_count = set->removed_count,
+		.added = topology->changes.added.at + set->added,
+		.added_count = set->added_count,
+		.reflagged = topology->changes.reflagged.at + set->reflagged,
+		.reflagged_count = set->reflagged_count,
+		.view = fh_view_set_root(set),
 	};
 
-	if (set->fresh || !news_any(&news))
+	if (set->fresh || !set_has_listeners(set))
+		return;
+	fh_news_find_extras(topology, &news, FH_NEWS_BEFORE);
+	if (!fh_news_any(&news))
 		return;
 	fh_list_for_each_entry(space, &set->spaces, struct fh_space, set_link) {
 		if (!fh_list_empty(&space->listeners) && !fh_list_linked(&space->switched_link))
@@ -261,11 +289,27 @@ static void tell_switched(struct fh_topology *topology, struct fh_space *space)
 {
 	if (fh_list_empty(&space->listeners))
 		return;
-	const struct news news = compare_views(topology, root_before(space->showed),
-					       fh_view_set_root(space->shows));
+	struct fh_news news = fh_news_compare(topology, root_before(space->showed),
+					      fh_view_set_root(space->shows));
 
-	if (news_any(&news))
+	fh_news_find_extras(topology, &news, FH_NEWS_BEFORE);
+	if (fh_news_any(&news))
 		tell_space(space, &news);
+}
+
+/* R5: what listeners have asked for while they were told, and who is told of that, again. */
+static void settle(struct fh_topology *topology)
+{
+	struct fh_list *node;
+
+	for (;;) {
+		if ((node = fh_list_pop(&topology->departing)))
+			listener_depart(fh_list_entry(node, struct fh_listener, wait_link));
+		else if ((node = fh_list_pop(&topology->joining)))
+			listener_join(fh_list_entry(node, struct fh_listener, wait_link));
+		else
+			return;
+	}
 }
 
 void fh_listeners_tell(struct fh_topology *topology)
@@ -276,6 +320,7 @@ void fh_listeners_tell(struct fh_topology *topology)
 		tell_set(topology, set);
 	fh_list_for_each_entry(space, &topology->switched, struct fh_space, switched_link)
 		tell_switched(topology, space);
+	settle(topology);
 }
 
 /* --- Dirty bits ----------------------------------------------------------------------------- */
@@ -350,19 +395,32 @@ void fh_listeners_log(struct fh_region *region, uint64_t first, uint64_t last, b
 		if (space_has_hook(space, clear))
 			space_log(space, region, first, last, clear);
 	fh_thread_unhold(t, FH_HELD_LISTENER);
-	fh_topology_look_end(m);
+	fh_topology_commit(m); /* R5 */
 }
 
 /* --- Joining and leaving -------------------------------------------------------------------- */
 
-/* Under the lock. */
-static void listener_count_hooks(const struct fh_listener *listener, bool joins)
+static bool in_callback(void)
 {
-	_Atomic unsigned *hooks = &listener->object.machine->topology->log_hooks;
-	const unsigned count = atomic_load_explicit(hooks, memory_order_relaxed);
+	return fh_thread_holds(fh_thread_self(), FH_HELD_LISTENER);
+}
+
+/* What finds it other than through its space. Under the lock. */
+static void listener_count_hooks(struct fh_listener *listener, bool joins)
+{
+	struct fh_topology *topology = listener->object.machine->topology;
+	const unsigned count = atomic_load_explicit(&topology->log_hooks, memory_order_relaxed);
 
 	if (listener->ops->log_sync || listener->ops->log_clear) /* Relaxed: as where it is read. */
-		atomic_store_explicit(hooks, joins ? count + 1 : count - 1, memory_order_relaxed);
+		atomic_store_explicit(&topology->log_hooks, joins ? count + 1 : count - 1,
+				      memory_order_relaxed);
+	if (listener->ops->coalesced_flush && joins)
+		fh_coalesced_add_flusher(topology,
+					 &(struct fh_flusher){ &listener->object, listener->owner,
+							       listener->ops->coalesced_flush,
+							       listener->state });
+	else if (listener->ops->coalesced_flush)
+		fh_coalesced_remove_flusher(topology, &listener->object);
 }
 
 /* Among equals, behind those that were there. */
@@ -378,19 +436,49 @@ static void space_add_listener(struct fh_space *space, struct fh_listener *liste
 		}
 	}
 	fh_list_add_before(before, &listener->link);
-	listener->space = space;
+}
+
+/* Of what the listener's space shows now. */
+static struct fh_news listener_news(const struct fh_listener *listener, bool joins)
+{
+	/* Relaxed: under the lock. */
+	const struct fh_view_node *view = fh_view_set_root(
+		atomic_load_explicit(&listener->space->set, memory_order_relaxed));
+	struct fh_topology *topology = listener->object.machine->topology;
+
+	return joins ? fh_news_compare(topology, NULL, view) :
+		       fh_news_compare(topology, view, NULL);
 }
 
 /* Tells it of what is published; what this transaction changes, it is told with the others. */
-static void listener_join(struct fh_listener *listener, struct fh_space *space)
+static void listener_join(struct fh_listener *listener)
 {
-	const struct fh_view_set *set = atomic_load_explicit(&space->set, memory_order_relaxed);
-	const struct news news = compare_views(listener->object.machine->topology, NULL,
-					       fh_view_set_root(set));
+	struct fh_news news = listener_news(listener, true);
 
-	space_add_listener(space, listener);
+	space_add_listener(listener->space, listener);
 	listener_count_hooks(listener, true);
-	tell_alone(listener, &news);
+	tell_alone(listener, &news, FH_NEWS_NOW);
+}
+
+/* It has been told for the last time. */
+static void listener_is_out(struct fh_listener *listener)
+{
+	struct fh_topology *topology = listener->object.machine->topology;
+
+	fh_vector_add(&topology->unpins) = &listener->space->object;
+	fh_vector_add(&topology->unpins) = &listener->object;
+	listener->space = NULL;
+}
+
+/* R5: all have been told of the commit, this one as well. */
+static void listener_depart(struct fh_listener *listener)
+{
+	struct fh_news news = listener_news(listener, false);
+
+	listener_count_hooks(listener, false);
+	fh_list_remove(&listener->link);
+	tell_alone(listener, &news, FH_NEWS_NOW);
+	listener_is_out(listener);
 }
 
 /* Takes it from its space and has it told so, once. */
@@ -398,14 +486,25 @@ static void listener_leave(struct fh_listener *listener)
 {
 	struct fh_topology *topology = listener->object.machine->topology;
 
-	listener->leaving = true;
+	if (!fh_list_linked(&listener->link)) { /* it has not joined, and was told nothing */
+		fh_list_remove(&listener->wait_link);
+		listener->space = NULL;
+		return;
+	}
+	if (!listener->leaving) {
+		listener->leaving = true;
+		/* The commit looks at both once more. */
+		fh_object_hold(&listener->object);
+		fh_object_hold(&listener->space->object);
+	}
+	if (in_callback()) { /* R5 */
+		fh_list_add_last(&topology->departing, &listener->wait_link);
+		return;
+	}
+	fh_list_remove(&listener->wait_link); /* its space ends before it could depart */
 	listener_count_hooks(listener, false);
 	fh_list_remove(&listener->link);
 	fh_list_add_last(&topology->leaving, &listener->link);
-	fh_object_hold(&listener->object);
-	/* The commit looks at the space once more. */
-	fh_object_hold(&listener->space->object);
-	fh_vector_add(&topology->unpins) = &listener->space->object;
 }
 
 void fh_listeners_leave(struct fh_space *space)
@@ -414,6 +513,13 @@ void fh_listeners_leave(struct fh_space *space)
 
 	while ((node = fh_list_first(&space->listeners)))
 		listener_leave(fh_list_entry(node, struct fh_listener, link));
+	fh_list_for_each_safe(waiting, &space->object.machine->topology->joining) {
+		struct fh_listener *listener =
+			fh_list_entry(waiting, struct fh_listener, wait_link);
+
+		if (listener->space == space)
+			listener_leave(listener);
+	}
 }
 
 static void listener_detach(struct fh_object *object)
@@ -443,6 +549,7 @@ static struct fh_object *listener_held_by_nature(struct fh_object *object)
 static const struct fh_core_ops listener_core = {
 	.size = sizeof(struct fh_listener),
 	.immediate = true,
+	.leaf = true,
 	.detach = listener_detach,
 	.finalize = listener_finalize,
 	.held_by_nature = listener_held_by_nature,
@@ -461,6 +568,7 @@ static enum fh_code listener_construct(struct fh_object *object, void *arg, stru
 	listener->priority = made->priority;
 	listener->owner = made->owner ? made->owner : object;
 	fh_list_init(&listener->link);
+	fh_list_init(&listener->wait_link);
 	if (listener->owner != object)
 		fh_object_hold(listener->owner);
 	return FH_OK;
@@ -478,12 +586,17 @@ struct fh_listener *fh_listener_new(FH_ANY any, struct fh_space *space, int prio
 
 	fh_assert(space->object.machine == m);
 	/* In a transaction, so that the owner's detach comes before all of this or after. */
-	fh_topology_begin(m);
+	fh_topology_join(m);
 	if (!fh_object_has(&space->object, FH_OBJECT_DETACHED))
 		object = fh_object_create(m, owner, NULL, &fh_listener_type, listener_construct,
 					  &made, NULL);
-	if (object)
-		listener_join(listener_of(object), space);
+	if (object) {
+		listener_of(object)->space = space;
+		if (in_callback()) /* R5 */
+			fh_list_add_last(&m->topology->joining, &listener_of(object)->wait_link);
+		else
+			listener_join(listener_of(object));
+	}
 	fh_topology_commit(m);
 	return object ? listener_of(object) : NULL;
 }

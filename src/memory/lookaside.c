@@ -110,8 +110,13 @@ static void look_set(struct fh_look *look, uint64_t view_id, const struct fh_ran
 	look->span = range->last - range->first;
 	look->bias = range->offset - range->first;
 	look->ram_bias = (uintptr_t)region->ram + look->bias;
-	look->load_sizes = (uint16_t)fh_region_simple_sizes(region, false);
-	look->store_sizes = (uint16_t)fh_region_simple_sizes(region, true);
+	/* What has eventfds, or asks for coalesced stores, goes the long way. */
+	look->load_sizes = range->flags & FH_RANGE_FLUSH ?
+				   0 :
+				   (uint16_t)fh_region_simple_sizes(region, false);
+	look->store_sizes = range->flags & (FH_RANGE_EVENTFD | FH_RANGE_FLUSH) ?
+				    0 :
+				    (uint16_t)fh_region_simple_sizes(region, true);
 	look->direct = (uint8_t)fh_direct(region, range->flags);
 	look->region = region;
 	look->domain = region->domain;

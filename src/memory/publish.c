@@ -20,6 +20,7 @@
  */
 #include "base/point.h"
 #include "memory/dirty.h"
+#include "memory/extras.h"
 #include "memory/space.h"
 #include "memory/topology.h"
 
@@ -293,6 +294,7 @@ static void publish(struct fh_topology *topology)
 {
 	fh_view_retired_seal(&topology->retired);
 	FH_POINT("commit.publish");
+	fh_extras_publish(topology);
 	/* Release, all: pair with the acquires of readers (space.h R2, fh_view_set_root()). */
 	fh_list_for_each_entry(set, &topology->dirty, struct fh_view_set, dirty_link) {
 		if (set->new_root != set->old_root)
@@ -324,6 +326,8 @@ static void forget_all(struct fh_topology *topology)
 	fh_vector_reset(&topology->old);
 	fh_vector_reset(&topology->rendered);
 	fh_vector_reset(&topology->appeared);
+	fh_vector_reset(&topology->gone);
+	fh_vector_reset(&topology->come);
 	fh_vector_reset(&topology->sections);
 	fh_climb_reset(&topology->climb);
 	fh_render_reset(&topology->render);
@@ -341,6 +345,7 @@ void fh_publish_run(struct fh_topology *topology)
 	fh_retire_pins(topology); /* before anybody sees what appeared (L3) */
 	publish(topology);
 	fh_listeners_tell(topology);
+	fh_extras_told(topology);
 	forget_all(topology);
 	fh_dirty_committed(topology);
 	FH_POINT("commit.retire");

@@ -9,6 +9,7 @@
  *     what is visible, and what the regions concerned resolve to.
  * R3. What fails changes nothing.
  */
+#include "memory/extras.h"
 #include "memory/iommu.h"
 #include "memory/space.h"
 #include "memory/topology.h"
@@ -20,16 +21,20 @@ static bool is_dead(const struct fh_region *region)
 	return fh_object_has(&region->object, FH_OBJECT_DETACHED);
 }
 
-/* False, and no transaction, if there is nothing to edit. */
-static bool edit_begin(struct fh_region *region)
+/* Not FH_OK, and no transaction, if there is nothing to edit or it may not be edited here. */
+static enum fh_code edit_begin(struct fh_region *region)
 {
+	enum fh_code code = fh_topology_check_context(NULL);
+
+	if (code != FH_OK)
+		return code;
 	if (!region)
-		return false;
+		return FH_EDEAD;
 	fh_topology_begin(region->object.machine);
 	if (!is_dead(region))
-		return true;
+		return FH_OK;
 	fh_topology_commit(region->object.machine);
-	return false;
+	return FH_EDEAD;
 }
 
 static enum fh_code edit_end(struct fh_region *region, enum fh_code code)
@@ -102,6 +107,9 @@ enum fh_code fh_region_add(struct fh_region *container, struct fh_region *sub, u
 {
 	enum fh_code code;
 
+	code = fh_topology_check_context(NULL);
+	if (code != FH_OK)
+		return code;
 	if (!container || !sub)
 		return FH_EDEAD;
 	if (container->object.machine != sub->object.machine)
@@ -116,22 +124,25 @@ enum fh_code fh_region_add(struct fh_region *container, struct fh_region *sub, u
 	return edit_end(sub, code);
 }
 
-void fh_region_remove(struct fh_region *sub)
+enum fh_code fh_region_remove(struct fh_region *sub)
 {
-	if (!sub)
-		return;
+	const enum fh_code code = fh_topology_check_context(NULL);
+
+	if (code != FH_OK || !sub)
+		return code;
 	fh_topology_begin(sub->object.machine);
 	if (sub->container)
 		displace(sub);
-	edit_end(sub, FH_OK);
+	return edit_end(sub, FH_OK);
 }
 
 enum fh_code fh_region_move(struct fh_region *region, uint64_t addr)
 {
 	struct fh_region *container;
+	enum fh_code code = edit_begin(region);
 
-	if (!edit_begin(region))
-		return FH_EDEAD;
+	if (code != FH_OK)
+		return code;
 	container = region->container;
 	if (container)
 		displace(region);
@@ -143,8 +154,10 @@ enum fh_code fh_region_move(struct fh_region *region, uint64_t addr)
 
 enum fh_code fh_region_set_priority(struct fh_region *region, int32_t priority)
 {
-	if (!edit_begin(region))
-		return FH_EDEAD;
+	const enum fh_code code = edit_begin(region);
+
+	if (code != FH_OK)
+		return code;
 	if (region->priority != priority) {
 		region->priority = priority;
 		touch_place(region);
@@ -185,10 +198,11 @@ static void set_size(struct fh_region *region, uint64_t size)
 
 enum fh_code fh_region_resize(struct fh_region *region, uint64_t size)
 {
-	enum fh_code code = FH_OK;
+	enum fh_code code;
 
-	if (!edit_begin(region))
-		return FH_EDEAD;
+	code = edit_begin(region);
+	if (code != FH_OK)
+		return code;
 	if (!may_grow_to(region, size))
 		code = FH_EINVAL;
 	else if (region->size != size)
@@ -210,10 +224,11 @@ static void set_target(struct fh_alias *alias, struct fh_region *target)
 
 enum fh_code fh_region_set_alias_offset(struct fh_region *alias, uint64_t offset)
 {
-	enum fh_code code = FH_OK;
+	enum fh_code code;
 
-	if (!edit_begin(alias))
-		return FH_EDEAD;
+	code = edit_begin(alias);
+	if (code != FH_OK)
+		return code;
 	if (alias->kind != FH_REGION_ALIAS) {
 		code = FH_ETYPE;
 	} else if (fh_alias_of(alias)->offset != offset) {
@@ -241,8 +256,9 @@ enum fh_code fh_region_set_alias_target(struct fh_region *alias, struct fh_regio
 {
 	enum fh_code code;
 
-	if (!edit_begin(alias))
-		return FH_EDEAD;
+	code = edit_begin(alias);
+	if (code != FH_OK)
+		return code;
 	code = check_target(alias, target);
 	if (code == FH_OK && fh_alias_of(alias)->target != target)
 		set_target(fh_alias_of(alias), target);
@@ -253,8 +269,10 @@ enum fh_code fh_region_set_alias_target(struct fh_region *alias, struct fh_regio
 
 enum fh_code fh_region_set_enabled(struct fh_region *region, bool enabled)
 {
-	if (!edit_begin(region))
-		return FH_EDEAD;
+	const enum fh_code code = edit_begin(region);
+
+	if (code != FH_OK)
+		return code;
 	if (region->enabled != enabled) {
 		region->enabled = enabled;
 		region_changed(region);
@@ -264,8 +282,10 @@ enum fh_code fh_region_set_enabled(struct fh_region *region, bool enabled)
 
 enum fh_code fh_region_set_readonly(struct fh_region *region, bool readonly)
 {
-	if (!edit_begin(region))
-		return FH_EDEAD;
+	const enum fh_code code = edit_begin(region);
+
+	if (code != FH_OK)
+		return code;
 	if (region->readonly != readonly) {
 		region->readonly = readonly;
 		region_changed(region);
@@ -275,8 +295,10 @@ enum fh_code fh_region_set_readonly(struct fh_region *region, bool readonly)
 
 enum fh_code fh_region_set_nonvolatile(struct fh_region *region, bool nonvolatile)
 {
-	if (!edit_begin(region))
-		return FH_EDEAD;
+	const enum fh_code code = edit_begin(region);
+
+	if (code != FH_OK)
+		return code;
 	if (region->nonvolatile != nonvolatile) {
 		region->nonvolatile = nonvolatile;
 		region_changed(region);
@@ -286,10 +308,11 @@ enum fh_code fh_region_set_nonvolatile(struct fh_region *region, bool nonvolatil
 
 enum fh_code fh_region_set_rom_mode(struct fh_region *region, bool rom_mode)
 {
-	enum fh_code code = FH_OK;
+	enum fh_code code;
 
-	if (!edit_begin(region))
-		return FH_EDEAD;
+	code = edit_begin(region);
+	if (code != FH_OK)
+		return code;
 	if (region->kind != FH_REGION_ROM_DEVICE) {
 		code = FH_ETYPE;
 	} else if (region->rom_mode != rom_mode) {
@@ -301,8 +324,10 @@ enum fh_code fh_region_set_rom_mode(struct fh_region *region, bool rom_mode)
 
 enum fh_code fh_region_set_unmergeable(struct fh_region *region, bool unmergeable)
 {
-	if (!edit_begin(region))
-		return FH_EDEAD;
+	const enum fh_code code = edit_begin(region);
+
+	if (code != FH_OK)
+		return code;
 	if (region->mergeable == unmergeable) {
 		region->mergeable = !unmergeable;
 		region_changed(region);
@@ -340,6 +365,7 @@ void fh_region_detach(struct fh_object *object)
 	detach_upper(region);
 	if (fh_region_has_ram(region))
 		fh_list_remove(&fh_ram_of(region)->ram_link);
+	fh_extras_detach(region);
 	fh_region_unlink_children(region);
 	if (fh_region_target(region))
 		fh_alias_unlink_target(fh_alias_of(region));

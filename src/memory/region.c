@@ -281,6 +281,8 @@ struct fh_region *fh_region_new_alias(FH_ANY owner, const char *name, struct fh_
 	struct fh_region *region = NULL;
 
 	fh_assert(!target || target->object.machine == m);
+	if (fh_topology_check_context(NULL) != FH_OK)
+		return NULL;
 	/* In a transaction: the ends of owner and target come before all of this or after. */
 	fh_topology_begin(m);
 	if (!target || !fh_object_has(&target->object, FH_OBJECT_DETACHED))

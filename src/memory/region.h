@@ -37,7 +37,12 @@ enum fh_range_flag {
 	FH_RANGE_NONVOLATILE = 1 << 1,
 	FH_RANGE_ROM_MODE = 1 << 2, /* a ROM device in ROM mode */
 	FH_RANGE_LOGGED = 0xff << 8, /* internal: the clients that log writes (dirty.h) */
-	FH_RANGE_INTERNAL = FH_RANGE_LOGGED,
+	FH_RANGE_EVENTFD = 1 << 16, /* internal, all of these (extras.h): has eventfds */
+	FH_RANGE_COALESCED = 1 << 17, /* has coalesced ranges */
+	FH_RANGE_FLUSH = 1 << 18,   /* asks for coalesced stores before it is accessed */
+	FH_RANGE_TURN = 1 << 19,    /* turns whenever any of these changes */
+	FH_RANGE_EXTRAS = 0xf << 16,
+	FH_RANGE_INTERNAL = FH_RANGE_LOGGED | FH_RANGE_EXTRAS,
 };
 
 enum { FH_RANGE_LOGGED_SHIFT = 8 };
@@ -66,6 +71,7 @@ struct fh_region {
 	bool rom_mode : 1;
 	bool mergeable : 1;
 	bool counted : 1;	    /* P: in container->links->visible */
+	bool extras : 1;	    /* P: links->extras show in its flags */
 
 	int32_t priority;	    /* P */
 	const struct fh_region_ops *ops; /* C: mmio, ROM device; else NULL */

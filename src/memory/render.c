@@ -16,6 +16,7 @@
  *     addresses of the window to offsets in its region by a difference modulo 2^64, so that neither
  *     needs a larger type.
  */
+#include "memory/extras.h"
 #include "memory/render.h"
 
 #include <stdlib.h>
@@ -171,6 +172,8 @@ static void paint(struct fh_render *render, const struct fh_render_frame *frame)
 		flags |= FH_RANGE_ROM_MODE;
 	if (fh_region_has_ram(region))
 		flags |= (uint32_t)fh_ram_of(region)->log_mask << FH_RANGE_LOGGED_SHIFT;
+	if (FH_UNLIKELY(region->extras))
+		flags |= fh_extras_flags(region);
 	if (render->leaves.count > 0 && first <= fh_vector_last(&render->leaves).last)
 		render->ordered = false;
 	fh_vector_add(&render->leaves) = (struct fh_range){

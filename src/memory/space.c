@@ -209,6 +209,8 @@ struct fh_space *fh_space_new(FH_ANY any, const char *name, struct fh_region *ro
 	struct fh_space *space = NULL;
 
 	fh_assert(!root || root->object.machine == m);
+	if (fh_topology_check_context(NULL) != FH_OK)
+		return NULL;
 	/* In a transaction, so that the ends of owner and root come before all of this or after. */
 	fh_topology_begin(m);
 	if (!root_is_dead(root))
@@ -235,8 +237,11 @@ struct fh_region *fh_space_root(struct fh_space *space)
 enum fh_code fh_space_set_root(struct fh_space *space, struct fh_region *root)
 {
 	struct fh_machine *m;
-	enum fh_code code = FH_OK;
+	enum fh_code code;
 
+	code = fh_topology_check_context(NULL);
+	if (code != FH_OK)
+		return code;
 	if (!space)
 		return FH_EDEAD;
 	m = space->object.machine;

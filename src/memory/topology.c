@@ -26,8 +26,11 @@ void fh_topology_init(struct fh_machine *m)
 	fh_list_init(&topology->spaces);
 	fh_list_init(&topology->sets);
 	fh_list_init(&topology->rams);
+	fh_list_init(&topology->extras_changed);
 	fh_list_init(&topology->unresolved);
 	fh_list_init(&topology->leaving);
+	fh_list_init(&topology->departing);
+	fh_list_init(&topology->joining);
 	fh_list_init(&topology->dirty);
 	fh_list_init(&topology->switched);
 	fh_view_pool_init(&topology->pool);
@@ -48,6 +51,8 @@ static void topology_free_scratch(struct fh_topology *topology)
 	fh_vector_free(&topology->stack);
 	fh_vector_free(&topology->old);
 	fh_vector_free(&topology->rendered);
+	fh_vector_free(&topology->gone);
+	fh_vector_free(&topology->come);
 	fh_vector_free(&topology->sections);
 	fh_climb_free(&topology->climb);
 	fh_render_free(&topology->render);
@@ -61,6 +66,8 @@ void fh_topology_fini(struct fh_machine *m)
 	fh_assert(fh_list_empty(&topology->spaces));
 	fh_assert(fh_list_empty(&topology->sets));
 	fh_assert(fh_list_empty(&topology->rams));
+	/* Relaxed: nobody else has the machine. */
+	fh_assert(!atomic_load_explicit(&topology->flushers, memory_order_relaxed));
 	fh_retire_fini(topology);
 	topology_free_scratch(topology);
 	fh_view_pool_destroy(&topology->pool);
@@ -99,10 +106,27 @@ void fh_topology_begin(struct fh_machine *m)
 	topology_enter(m->topology, t);
 }
 
+void fh_topology_join(struct fh_machine *m)
+{
+	struct fh_thread *t = fh_thread_self();
+
+	fh_assert(!fh_thread_holds(t, FH_HELD_LISTENER) || fh_topology_is_mine(m));
+	topology_enter(m->topology, t);
+}
+
+enum fh_code fh_topology_check_context(struct fh_error *err)
+{
+	if (FH_UNLIKELY(fh_thread_holds(fh_thread_self(), FH_HELD_LISTENER)))
+		return fh_error_set(err, FH_EPERM, "nothing is edited from within a listener");
+	return FH_OK;
+}
+
 static bool topology_is_changed(const struct fh_topology *topology)
 {
 	return topology->windows.count > 0 || !fh_list_empty(&topology->unresolved) ||
-	       !fh_list_empty(&topology->leaving) || topology->log_starting;
+	       !fh_list_empty(&topology->leaving) || !fh_list_empty(&topology->extras_changed) ||
+	       !fh_list_empty(&topology->departing) || !fh_list_empty(&topology->joining) ||
+	       topology->log_starting;
 }
 
 void fh_topology_commit(struct fh_machine *m)

@@ -19,6 +19,7 @@
 #include "memory/render.h"
 #include "memory/view.h"
 
+struct fh_flushers;
 struct fh_retirement;
 struct fh_space;
 struct fh_view_set;
@@ -60,6 +61,14 @@ struct fh_reflag {
 };
 FH_VECTOR(fh_reflags, struct fh_reflag);
 
+/* An eventfd or a coalesced range of a region, at a place in a space. */
+struct fh_extra_event;
+struct fh_extra {
+	struct fh_range range;		    /* the bytes of it, clipped */
+	const struct fh_extra_event *event; /* NULL: a coalesced range */
+};
+FH_VECTOR(fh_extra_list, struct fh_extra);
+
 /* The differences of all view sets in one commit, each set's in a row. */
 struct fh_changes {
 	struct fh_ranges removed;
@@ -79,6 +88,7 @@ struct fh_topology {
 	struct fh_view_pool pool;
 	struct fh_list rams;	     /* fh_ram_region.ram_link: all that are not detached */
 	uint8_t log_global;	     /* clients that log all of these (dirty.c) */
+	_Atomic(struct fh_flushers *) flushers; /* listeners with coalesced_flush; P for writing */
 	_Atomic unsigned log_hooks;  /* listeners with log_sync or log_clear; P for writing */
 	_Atomic uint64_t log_complete; /* a grace period has passed since that commit, at least */
 
@@ -86,6 +96,9 @@ struct fh_topology {
 	struct fh_windows windows;
 	struct fh_list unresolved;   /* fh_space.unresolved_link: may show another region */
 	struct fh_list leaving;	     /* fh_listener.link: to be told removals, for the last time */
+	struct fh_list departing;    /* fh_listener.wait_link: the same, when all have been told */
+	struct fh_list joining;	     /* fh_listener.wait_link: will then be told additions */
+	struct fh_list extras_changed; /* fh_extras.changed_link: whose regions are held */
 	bool log_starting;	     /* of regions that it had logged until then by less */
 
 	/* What the commit has worked out. */
@@ -103,6 +116,7 @@ struct fh_topology {
 	struct fh_ranges old, rendered;
 	struct fh_objects appeared;
 	struct fh_changes difference; /* of one space that switched */
+	struct fh_extra_list gone, come; /* of one space */
 	struct fh_sections sections;
 
 	/* Records of what commits retire: not in use. */
@@ -120,6 +134,15 @@ void fh_topology_fini(struct fh_machine *m);
  */
 void fh_topology_begin(struct fh_machine *m);
 void fh_topology_commit(struct fh_machine *m);
+
+/*
+ * The same, and also in a callback of a listener of this machine, by who changes nothing but who
+ * listens: then it is part of the transaction that the listener is told of.
+ */
+void fh_topology_join(struct fh_machine *m);
+
+/* FH_OK, or FH_EPERM: the thread is in a listener, or another leaf, where nothing is edited. */
+enum fh_code fh_topology_check_context(struct fh_error *err);
 
 /* The lock alone, to look at something: also in a transaction, and in a listener's callback. */
 void fh_topology_look_begin(struct fh_machine *m);

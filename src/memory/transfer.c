@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "memory/dirty.h"
+#include "memory/extras.h"
 #include "memory/iommu.h"
 #include "memory/ram.h"
 
@@ -102,6 +103,45 @@ static void transfer_protected(struct fh_transfer *transfer, struct fh_region *r
 		transfer_advance(transfer, size, FH_TX_OK);
 }
 
+enum extras {
+	EXTRAS_NONE,  /* go on */
+	EXTRAS_DONE,  /* an eventfd was signalled */
+	EXTRAS_AGAIN, /* the thread has left its section: look again */
+};
+
+/*
+ * What a piece of a region with eventfds, or that asks for coalesced stores, has before its
+ * callback.
+ */
+static FH_COLD enum extras transfer_extras(struct fh_transfer *transfer, struct fh_thread *t,
+					      struct fh_region *region, uint32_t range_flags,
+					      uint64_t offset, unsigned size)
+{
+	const uint64_t seen = t->left;
+	uint64_t value = 0;
+
+	if (transfer->attrs.debug || transfer->attrs.memory_only)
+		return EXTRAS_NONE;
+	if ((range_flags & FH_RANGE_FLUSH) && !transfer->flushed) {
+		transfer->flushed = true;
+		fh_coalesced_flush(t, region->object.machine);
+		if (t->left != seen)
+			return EXTRAS_AGAIN;
+	}
+	if (transfer->kind == FH_TRANSFER_READ || !(range_flags & FH_RANGE_EVENTFD))
+		return EXTRAS_NONE;
+	if (transfer->kind == FH_TRANSFER_WRITE)
+		memcpy(&value, transfer->from, size);
+	else
+		memset(&value, transfer->byte, size);
+	if (region->big_endian)
+		value = fh_swap(value, size);
+	if (!fh_eventfd_signal(region, offset, size, value))
+		return EXTRAS_NONE;
+	transfer_advance(transfer, size, FH_TX_OK);
+	return EXTRAS_DONE;
+}
+
 /* True if it was done, false to look again. */
 static bool transfer_piece(struct fh_transfer *transfer, struct fh_thread *t,
 			   struct fh_region *region, uint64_t offset, unsigned size)
@@ -152,6 +192,16 @@ uint64_t fh_transfer_part(struct fh_transfer *transfer, struct fh_thread *t,
 		const unsigned piece =
 			whole ? (unsigned)size : fh_piece_size(region, offset, size);
 
+		if (FH_UNLIKELY(range_flags & FH_RANGE_EXTRAS)) {
+			switch (transfer_extras(transfer, t, region, range_flags, offset, piece)) {
+			case EXTRAS_DONE:
+				return piece;
+			case EXTRAS_AGAIN:
+				return 0;
+			case EXTRAS_NONE:
+				break;
+			}
+		}
 		return transfer_piece(transfer, t, region, offset, piece) ? piece : 0;
 	} else if (region->kind == FH_REGION_IOMMU) {
 		return fh_iommu_part(transfer, t, region, offset, size);

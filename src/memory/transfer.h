@@ -19,6 +19,7 @@ enum fh_transfer_kind { FH_TRANSFER_READ, FH_TRANSFER_WRITE, FH_TRANSFER_FILL };
 struct fh_transfer {
 	enum fh_transfer_kind kind;
 	bool typed;		 /* R2 */
+	bool flushed;		 /* coalesced stores have been asked for */
 	uint8_t byte;		 /* fill */
 	struct fh_attrs attrs;
 	uint8_t *to;		 /* read: where the next byte goes */

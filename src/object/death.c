@@ -200,7 +200,10 @@ static void dispose_immediate(struct fh_object *object)
 {
 	struct fh_machine *m = object->machine;
 
-	m->ops->edit_begin(m);
+	if (object->class->core->leaf)
+		m->ops->edit_join(m);
+	else
+		m->ops->edit_begin(m);
 	fh_object_set_flags(object, FH_OBJECT_HIDDEN);
 	fh_object_clear_flags(object, FH_OBJECT_SHOWN);
 	detach_one(object);

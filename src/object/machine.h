@@ -21,6 +21,8 @@ struct fh_machine_ops {
 	/* memory: transactions of the topology lock. */
 	void (*edit_begin)(struct fh_machine *m);
 	void (*edit_commit)(struct fh_machine *m);
+	/* As edit_begin, but also in a callback of a listener: for what may be disposed of there. */
+	void (*edit_join)(struct fh_machine *m);
 	/* memory: a callback of @holder for @target, in its domain; see fh_chain_call(). */
 	bool (*call)(struct fh_object *owner, void (*call)(void *arg), void *arg);
 	/* device: the domain of callbacks for what @owner owns (borrowed), or NULL if none is above it. */

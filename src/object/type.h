@@ -23,6 +23,7 @@ struct fh_core_ops {
 	size_t size;	/* of the core struct that begins with struct fh_object */
 	size_t align;	/* 0: as malloc's */
 	bool immediate; /* dispose never waits; no children */
+	bool leaf; /* immediate; may be disposed of in a listener's callback as well */
 	bool hidden_at_birth; /* devices: shown by realize, not by birth */
 	/*
 	 * L6 step 4 for this object, idempotent, in a transaction (topology lock held): take down every

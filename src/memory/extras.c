@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The lists of eventfds and coalesced ranges of a region, and the tables that are made of them. See
+ * extras.h for R1 to R4.
+ */
+#include "memory/extras.h"
+
+#include <string.h>
+
+#include "base/point.h"
+
+uint32_t fh_extras_flags(const struct fh_region *region)
+{
+	const struct fh_extras *extras = region->links->extras;
+
+	return (extras->eventfds.count > 0 ? FH_RANGE_EVENTFD : 0) |
+	       (extras->coalesced.count > 0 ? FH_RANGE_COALESCED : 0) |
+	       (extras->flush || extras->coalesced.count > 0 ? FH_RANGE_FLUSH : 0) |
+	       (extras->turn ? FH_RANGE_TURN : 0);
+}
+
+struct fh_extras *fh_extras_of(struct fh_region *region)
+{
+	struct fh_links *links = fh_region_links(region);
+
+	if (!links->extras) {
+		links->extras = fh_new(struct fh_extras);
+		links->extras->region = region;
+		fh_list_init(&links->extras->changed_link);
+	}
+	return links->extras;
+}
+
+void fh_extras_changed(struct fh_extras *extras)
+{
+	struct fh_region *region = extras->region;
+	struct fh_topology *topology = region->object.machine->topology;
+
+	if (!fh_list_linked(&extras->changed_link)) {
+		fh_list_add_last(&topology->extras_changed, &extras->changed_link);
+		fh_object_hold(&region->object);
+		fh_vector_add(&topology->unpins) = &region->object;
+		extras->turn = !extras->turn;
+	}
+	region->extras = fh_extras_flags(region) != 0;
+	if (region->size != 0)
+		fh_topology_touch(region->object.machine, region, 0, fh_size_last(region->size));
+}
+
+void fh_extras_detach(struct fh_region *region)
+{
+	struct fh_extras *extras = region->links ? region->links->extras : NULL;
+
+	if (!extras || extras->eventfds.count + extras->coalesced.count == 0)
+		return;
+	for (size_t i = 0; i < extras->eventfds.count; i++)
+		fh_eventfd_cut_off(extras->eventfds.at[i]);
+	extras->eventfds.count = 0;
+	extras->coalesced.count = 0;
+	fh_extras_changed(extras);
+}
+
+void fh_extras_free(struct fh_extras *extras)
+{
+	if (!extras)
+		return;
+	fh_assert(!fh_list_linked(&extras->changed_link));
+	fh_assert(extras->eventfds.count == 0);
+	/* Relaxed: nobody else has the region. */
+	fh_assert(!atomic_load_explicit(&extras->table, memory_order_relaxed));
+	fh_vector_free(&extras->eventfds);
+	fh_vector_free(&extras->coalesced);
+	fh_free(extras);
+}
+
+/* --- Tables --------------------------------------------------------------------------------- */
+
+static size_t table_bytes(size_t events, size_t spans)
+{
+	return sizeof(struct fh_extra_table) + events * sizeof(struct fh_extra_event) +
+	       spans * sizeof(struct fh_span);
+}
+
+static struct fh_extra_table *table_new(const struct fh_extras *extras)
+{
+	const size_t count = extras->eventfds.count;
+	const size_t spans = extras->coalesced.count;
+	struct fh_extra_table *table;
+
+	if (count + spans == 0)
+		return NULL;
+	table = fh_alloc(table_bytes(count, spans));
+	table->count = count;
+	for (size_t i = 0; i < count; i++)
+		table->events[i] = fh_eventfd_event(extras->eventfds.at[i]);
+	table->coalesced = (struct fh_span *)(table->events + count);
+	table->coalesced_count = spans;
+	if (spans > 0)
+		memcpy(table->coalesced, extras->coalesced.at, spans * sizeof(struct fh_span));
+	return table;
+}
+
+static void table_retired(struct fh_deferred *deferred)
+{
+	fh_free(fh_container_of(deferred, struct fh_extra_table, retire));
+}
+
+void fh_extras_publish(struct fh_topology *topology)
+{
+	fh_list_for_each_entry(extras, &topology->extras_changed, struct fh_extras,
+			       changed_link) {
+		extras->before = atomic_load_explicit(&extras->table, memory_order_relaxed);
+		/* Release: pairs with the acquire in fh_extras_table(). */
+		atomic_store_explicit(&extras->table, table_new(extras), memory_order_release);
+	}
+}
+
+void fh_extras_told(struct fh_topology *topology)
+{
+	struct fh_list *node;
+
+	while ((node = fh_list_pop(&topology->extras_changed))) {
+		struct fh_extras *extras = fh_list_entry(node, struct fh_extras, changed_link);
+		struct fh_extra_table *before = extras->before;
+
+		extras->before = NULL;
+		if (!before)
+			continue;
+		before->retire.run = table_retired;
+		fh_reaper_defer(topology->machine->reaper, &before->retire,
+				table_bytes(before->count, before->coalesced_count));
+	}
+}
