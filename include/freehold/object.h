@@ -138,7 +138,7 @@ struct fh_type {
 	const struct fh_core_ops *core;			 /**< the library's own types only */
 };
 
-/** The root of all types: what is none else. Not abstract. */
+/** The root of all types. Abstract: an object that is nothing else is of a type of its own. */
 FH_API extern const struct fh_type fh_object_type;
 
 /**
