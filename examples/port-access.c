@@ -58,7 +58,8 @@ static bool access_it(struct master *master)
 }
 
 /* In place, as long as the mapping lasts; a part of it may be all that there is. */
-static bool copy_by_mapping(struct master *master, uint64_t addr, const uint8_t *from, uint64_t size)
+static bool copy_by_mapping(struct master *master, uint64_t addr, const uint8_t *from,
+			    uint64_t size)
 {
 	while (size > 0) {
 		struct fh_mapped to;

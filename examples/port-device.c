@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For people who come from QEMU: a device type, from its init to its finalize: properties, realize and
- * its undoing, a child device, reset in three phases, lines, timers and bottom halves.
+ * For people who come from QEMU: a device type, from its init to its finalize: properties, realize
+ * and its undoing, a child device, reset in three phases, lines, timers and bottom halves.
  * docs/porting-from-qemu.md quotes it.
  */
 #include <freehold/freehold.h>
@@ -123,7 +123,7 @@ static enum fh_code port_init(struct fh_object *object, void *state, struct fh_e
 	return FH_OK;
 }
 
-/* What is made here is undone by the library if a later line fails, and so is the fifo's realize. */
+/* What is made here the library undoes if a later line fails, and so the fifo's realize. */
 static enum fh_code port_realize(struct fh_device *device, void *state, struct fh_error *err)
 {
 	struct port *port = state;

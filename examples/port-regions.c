@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For people who come from QEMU: every kind of region, how regions are put into each other, and what
- * may be changed at run time. docs/porting-from-qemu.md quotes it.
+ * For people who come from QEMU: every kind of region, how regions are put into each other, and
+ * what may be changed at run time. docs/porting-from-qemu.md quotes it.
  */
 #include <freehold/freehold.h>
 
