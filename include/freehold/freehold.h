@@ -4,6 +4,7 @@
 #define FREEHOLD_FREEHOLD_H
 
 #include <freehold/base.h>
+#include <freehold/bus.h>
 #include <freehold/cached.h>
 #include <freehold/device.h>
 #include <freehold/dirty.h>

@@ -37,6 +37,8 @@ struct fh_listener;
 struct fh_iommu_notifier;
 struct fh_eventfd;
 struct fh_device;
+struct fh_bus;
+struct fh_clock;
 struct fh_irq;
 struct fh_timer;
 struct fh_bh;
@@ -63,6 +65,8 @@ struct fh_any {
 		: object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_eventfd *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_device *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
+	fh_any(struct fh_bus *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
+	fh_any(struct fh_clock *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_irq *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_timer *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_bh *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
@@ -80,6 +84,8 @@ union fh_any {
 	struct fh_iommu_notifier *iommu_notifier;
 	struct fh_eventfd *eventfd;
 	struct fh_device *device;
+	struct fh_bus *bus;
+	struct fh_clock *clock;
 	struct fh_irq *irq;
 	struct fh_timer *timer;
 	struct fh_bh *bh;

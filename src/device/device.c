@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "freehold/bus.h"
 #include "memory/region.h"
 
 /* --- The type ------------------------------------------------------------------------------- */
@@ -44,9 +45,15 @@ static void device_finalize(struct fh_object *object)
 	fh_domain_unref(atomic_load_explicit(&device->domain, memory_order_relaxed));
 }
 
+static void device_detach(struct fh_object *object)
+{
+	fh_bus_leave(fh_device_of(object), false);
+}
+
 static const struct fh_core_ops device_core = {
 	.size = sizeof(struct fh_device),
 	.hidden_at_birth = true,
+	.detach = device_detach,
 	.finalize = device_finalize,
 	.merge = device_merge,
 };
@@ -228,14 +235,19 @@ struct fh_device *fh_device_new(FH_ANY parent, const struct fh_type *type, const
 }
 
 /* Within a frame of the parent's, so that its dispose does not overtake what this does. */
-static struct fh_device *device_plug(struct fh_object *parent, const struct fh_type *type,
-				     const char *name, const struct fh_setting *settings,
+static struct fh_device *device_plug(struct fh_object *parent, uint32_t slot,
+				     const struct fh_type *type, const char *name, const struct fh_setting *settings,
 				     struct fh_error *err)
 {
 	struct fh_device *device = device_make(parent, type, name, settings, err);
 
 	if (!device) {
 		name_error(err, type, name);
+		return NULL;
+	}
+	if (slot != FH_SLOT_ANY && fh_device_set_slot(device, slot, err) != FH_OK) {
+		name_error(err, type, name);
+		device_abort(device);
 		return NULL;
 	}
 	if (fh_device_realize(device, err) != FH_OK) {
@@ -246,10 +258,10 @@ static struct fh_device *device_plug(struct fh_object *parent, const struct fh_t
 	return device;
 }
 
-struct fh_device *fh_device_plug(FH_ANY parent_any, const struct fh_type *type, const char *name,
-				 const struct fh_setting *settings, struct fh_error *err)
+struct fh_device *fh_device_plug_at(struct fh_object *parent, uint32_t slot,
+				    const struct fh_type *type, const char *name,
+				    const struct fh_setting *settings, struct fh_error *err)
 {
-	struct fh_object *parent = fh_object_of(parent_any);
 	struct fh_device *device = NULL;
 	struct fh_frame frame;
 
@@ -258,9 +270,15 @@ struct fh_device *fh_device_plug(FH_ANY parent_any, const struct fh_type *type, 
 		name_error(err, type, name);
 		return NULL;
 	}
-	device = device_plug(parent, type, name, settings, err);
+	device = device_plug(parent, slot, type, name, settings, err);
 	fh_frame_end(&frame);
 	return device;
+}
+
+struct fh_device *fh_device_plug(FH_ANY parent, const struct fh_type *type, const char *name,
+				 const struct fh_setting *settings, struct fh_error *err)
+{
+	return fh_device_plug_at(fh_object_of(parent), FH_SLOT_ANY, type, name, settings, err);
 }
 
 struct fh_device *fh_device_plug_named(FH_ANY parent_any, const char *type_name, const char *name,

@@ -26,6 +26,13 @@ struct fh_device {
 	_Atomic(struct fh_domain *) domain; /* set once, T for writing */
 	unsigned exports;		    /* T: regions exported so far */
 
+	/* bus.c */
+	struct fh_bus *bus;    /* T: in a slot of which it is, or NULL */
+	uint32_t slot;	       /* T */
+	bool slot_by_realize;  /* T: it had none before its realize */
+	bool plugged;	       /* T */
+	bool unplug_requested; /* T */
+
 	/* realize.c */
 	struct fh_thread *realizer;	   /* T: who realizes it at this moment, or NULL */
 	uint64_t sequence;		   /* T: when its realization completed, as all others */
@@ -79,6 +86,22 @@ struct fh_object *fh_device_new_part(struct fh_device *device, const char *name,
 				     enum fh_code (*construct)(struct fh_object *object, void *arg,
 							       struct fh_error *err),
 				     void *arg);
+
+/* fh_device_plug() into a slot of the parent, which is a bus, unless that is FH_SLOT_ANY. */
+struct fh_device *fh_device_plug_at(struct fh_object *parent, uint32_t slot,
+				    const struct fh_type *type, const char *name,
+				    const struct fh_setting *settings, struct fh_error *err);
+
+/* --- bus.c ---------------------------------------------------------------------------------- */
+
+/* If the device's parent is a bus: take a slot, if it has none, and ask whether it may come. */
+enum fh_code fh_bus_enter(struct fh_device *device, struct fh_error *err);
+/* It is realized. */
+enum fh_code fh_bus_plugged(struct fh_device *device, struct fh_error *err);
+/* It goes, if it was plugged. Under no lock. */
+void fh_bus_unplugged(struct fh_device *device);
+/* Its slot is free; or only if its realize took it. */
+void fh_bus_leave(struct fh_device *device, bool only_by_realize);
 
 /* --- realize.c ------------------------------------------------------------------------------ */
 

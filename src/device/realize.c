@@ -159,6 +159,7 @@ static void unrealize_since(struct fh_object *top, uint64_t since, struct fh_hea
 	while ((node = fh_heap_pop(&heap))) {
 		struct fh_device *device = device_of_node(node);
 
+		fh_bus_unplugged(device);
 		for (const struct fh_class *c = device->object.class; c; c = c->parent)
 			unrealize_level(device, c);
 		fh_tree_acquire(m);
@@ -321,6 +322,7 @@ static void rollback_device(struct fh_device *device)
 	struct fh_machine *m = device->object.machine;
 
 	fh_object_rollback_own(&device->object);
+	fh_bus_leave(device, true);
 	fh_tree_acquire(m);
 	device->exports = device->exports_before;
 	device->unrealizing = false;
@@ -369,9 +371,13 @@ static enum fh_code realize_framed(struct fh_device *device, struct fh_error *er
 		device->levels = fh_zalloc((object->class->depth + 1) * sizeof(*device->levels));
 	const uint64_t mark = fh_object_mark(object);
 
-	code = realize_level(device, object->class, err);
+	code = fh_bus_enter(device, err);
+	if (code == FH_OK)
+		code = realize_level(device, object->class, err);
 	if (code == FH_OK)
 		code = realize_children(device, err);
+	if (code == FH_OK)
+		code = fh_bus_plugged(device, err);
 	if (code == FH_OK)
 		realize_done(device);
 	else
