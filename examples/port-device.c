@@ -200,6 +200,16 @@ static enum fh_code switch_realize(struct fh_device *device, void *state, struct
 
 static const struct fh_device_ops switch_ops = { .realize = switch_realize };
 
+/* A board shows a property of a part as its own. */
+static bool name_it(struct fh_device *toggle, struct fh_device *port)
+{
+	uint64_t period = 0;
+
+	return fh_object_add_alias(toggle, "speed", port, "period", NULL) == FH_OK &&
+	       fh_object_set_text(toggle, "speed", "200", NULL) == FH_OK &&
+	       fh_object_get_u64(port, "period", &period, NULL) == FH_OK && period == 200;
+}
+
 static bool run(struct fh_machine *m, struct fh_device *port, struct fh_device *toggle)
 {
 	struct fh_space *memory = fh_machine_memory(m);
@@ -222,12 +232,15 @@ int main(void)
 	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL);
 	struct fh_error err = FH_ERROR_INIT;
 	const struct fh_setting wrong[] = { { "period", "0" }, { 0 } };
-	const struct fh_setting settings[] = { { "label", "com1" }, { "period", "100" }, { 0 } };
+	const struct fh_setting settings[] = { { "period", "100" }, { 0 } };
 
 	if (fh_device_plug(m, &port_type, "port", wrong, &err))
 		return 1;
 	printf("%s\n", err.message);
 	fh_error_clear(&err);
+
+	/* For those made from now on, unless they say otherwise. */
+	fh_machine_set_default(m, "port", "label", "com", &err);
 
 	struct fh_device *port = fh_device_plug(m, &port_type, "port", settings, &err);
 	struct fh_device *toggle = fh_device_plug(m, &switch_type, "switch", NULL, &err);
@@ -235,7 +248,7 @@ int main(void)
 	if (!port || !toggle)
 		return printf("%s\n", err.message), 1;
 
-	const bool good = run(m, port, toggle);
+	const bool good = name_it(toggle, port) && run(m, port, toggle);
 
 	fh_device_unplug(port); /* the timer armed, the line connected, the region mapped: no matter */
 	fh_device_unplug(toggle);
