@@ -124,7 +124,7 @@ int main(int argc, char **argv)
 			only = argv[++i];
 		} else {
 			fprintf(stderr, "usage: bench [--quick] [--json FILE] "
-					"[--only machine|object|access|change|dirty]\n");
+					"[--only machine|object|access|change|dirty|growth]\n");
 			return 1;
 		}
 	}
@@ -136,6 +136,8 @@ int main(int argc, char **argv)
 		bench_access();
 	if (!only || strcmp(only, "dirty") == 0)
 		bench_dirty();
+	if (!only || strcmp(only, "growth") == 0)
+		bench_growth();
 	if (!only || strcmp(only, "change") == 0)
 		bench_change();
 	print_table();
