@@ -256,9 +256,12 @@ static void tell_leaving(struct fh_topology *topology)
 
 static bool set_has_listeners(const struct fh_view_set *set)
 {
-	fh_list_for_each_entry(space, &set->spaces, struct fh_space, set_link)
-		if (!fh_list_empty(&space->listeners) && !fh_list_linked(&space->switched_link))
+	fh_list_for_each_entry(space, &set->spaces, struct fh_space, set_link) {
+		if (fh_list_empty(&space->listeners))
+			break;
+		if (!fh_list_linked(&space->switched_link))
 			return true;
+	}
 	return false;
 }
 
@@ -280,7 +283,9 @@ static void tell_set(struct fh_topology *topology, const struct fh_view_set *set
 	if (!fh_news_any(&news))
 		return;
 	fh_list_for_each_entry(space, &set->spaces, struct fh_space, set_link) {
-		if (!fh_list_empty(&space->listeners) && !fh_list_linked(&space->switched_link))
+		if (fh_list_empty(&space->listeners))
+			break;
+		if (!fh_list_linked(&space->switched_link))
 			tell_space(space, &news);
 	}
 }
@@ -436,6 +441,7 @@ static void space_add_listener(struct fh_space *space, struct fh_listener *liste
 		}
 	}
 	fh_list_add_before(before, &listener->link);
+	fh_space_list(space);
 }
 
 /* Of what the listener's space shows now. */
@@ -505,6 +511,7 @@ static void listener_leave(struct fh_listener *listener)
 	listener_count_hooks(listener, false);
 	fh_list_remove(&listener->link);
 	fh_list_add_last(&topology->leaving, &listener->link);
+	fh_space_list(listener->space);
 }
 
 void fh_listeners_leave(struct fh_space *space)

@@ -141,9 +141,7 @@ static void space_switch(struct fh_topology *topology, struct fh_space *space,
 {
 	space->showed = space->shows;
 	space->shows = set;
-	fh_list_remove(&space->set_link);
-	if (set)
-		fh_list_add_last(&set->spaces, &space->set_link);
+	fh_space_list(space);
 	fh_list_add_last(&topology->switched, &space->switched_link);
 }
 

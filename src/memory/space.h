@@ -27,7 +27,7 @@ struct fh_view_set {
 
 	/* P, all of these. */
 	struct fh_region *region __attribute__((aligned(64))); /* NULL: it was disposed of */
-	struct fh_list spaces;	     /* that show it, by set_link */
+	struct fh_list spaces;	     /* that show it, by set_link; those with listeners first */
 	struct fh_list all_link;     /* in topology->sets */
 	uint64_t made;		     /* topology->commits then */
 	size_t made_of;		     /* how many ranges it had then: what its making cost */
@@ -74,6 +74,18 @@ static inline struct fh_view_node *fh_view_set_root(const struct fh_view_set *se
 {
 	/* Acquire: pairs with the release in publish.c. */
 	return set ? atomic_load_explicit(&set->root, memory_order_acquire) : NULL;
+}
+
+/* The space takes its place in the list of its set: a commit looks only at those with listeners. */
+static inline void fh_space_list(struct fh_space *space)
+{
+	fh_list_remove(&space->set_link);
+	if (!space->shows)
+		return;
+	if (fh_list_empty(&space->listeners))
+		fh_list_add_last(&space->shows->spaces, &space->set_link);
+	else
+		fh_list_add_first(&space->shows->spaces, &space->set_link);
 }
 
 /* The root is disposed of: the space is empty from the commit on. */
