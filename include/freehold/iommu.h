@@ -27,6 +27,7 @@ struct fh_translation {
 	unsigned permissions;	/**< of FH_IOMMU_READ and WRITE; what is not there is FH_TX_DENIED */
 };
 
+/** The callbacks of an IOMMU. */
 struct fh_iommu_ops {
 	/**
 	 * Translate an access (of FH_IOMMU_READ or WRITE; 0: whatever there is) at @addr of the region,
@@ -65,11 +66,11 @@ struct fh_iommu_ops {
 FH_API struct fh_region *fh_region_new_iommu(FH_ANY owner, const char *name, uint64_t size,
 					     const struct fh_iommu_ops *ops, void *state);
 
-#define FH_IOMMU_HOPS 8
+#define FH_IOMMU_HOPS 8 /**< IOMMUs behind each other, at most */
 
 /* --- Changes ---------------------------------------------------------------------------------- */
 
-#define FH_IOMMU_ALL_INDEXES UINT32_MAX
+#define FH_IOMMU_ALL_INDEXES UINT32_MAX /**< as an index: all of them */
 
 /**
  * Translations of @index (FH_IOMMU_ALL_INDEXES: of all) for @first to @last are no longer what they
