@@ -17,6 +17,7 @@
 struct board {
 	uint32_t reg;
 	uint8_t host_page[0x1000]; /* memory of our own */
+	uint32_t host_bar[0x400];  /* here a real device's would be mapped */
 };
 
 static enum fh_tx reg_read(void *state, uint64_t offset, uint64_t *ret_value, unsigned size,
@@ -53,8 +54,10 @@ static bool put_together(struct fh_object *board, struct board *state, struct fh
 		fh_region_new_rom_device(board, "flash", 0x4000, &reg_ops, state, &err);
 	struct fh_region *page = fh_region_new_ram_ptr(board, "page", sizeof(state->host_page),
 						       state->host_page, NULL, NULL);
+	struct fh_region *bar = fh_region_new_ram_device(board, "bar", sizeof(state->host_bar),
+							 state->host_bar, NULL, NULL);
 
-	if (!ram || !rom || !flash || !page)
+	if (!ram || !rom || !flash || !page || !bar)
 		return printf("%s\n", err.message), false;
 
 	struct fh_region *regs = fh_region_new_mmio(board, "regs", 0x1000, &reg_ops, state);
@@ -71,6 +74,7 @@ static bool put_together(struct fh_object *board, struct board *state, struct fh
 	fh_region_add(bus, regs, 0, 0);
 	fh_region_add(bus, page, 0x1000, 0);
 	fh_region_add(bus, flash, 0x4000, 0);
+	fh_region_add(bus, bar, 0x9000, 0);
 	fh_region_add(bus, theirs, 0x8000, 0);
 	return true;
 }
@@ -105,6 +109,7 @@ static bool change(struct fh_object *board, struct fh_machine *m, struct fh_spac
 	CHECK(fh_space_store8(memory, 0x10002001, 0xff, FH_LE) == FH_TX_OK);
 	CHECK(fh_space_load32(memory, 0x10004000, FH_LE, &word) == FH_TX_OK && word == 0x0102ff04);
 	CHECK(fh_space_load32(memory, 0x10008000, FH_LE, &word) == FH_TX_DECODE_ERROR);
+	CHECK(fh_space_store32(memory, 0x10009000, 7, FH_LE) == FH_TX_OK);
 
 	fh_region_remove(rom); /* out of its container; it can be added again */
 	fh_region_destroy(low); /* at run time, in any callback, whoever still reads it */
