@@ -5,6 +5,7 @@
 
 #include <freehold/base.h>
 #include <freehold/bus.h>
+#include <freehold/clock.h>
 #include <freehold/cached.h>
 #include <freehold/device.h>
 #include <freehold/dirty.h>

@@ -4,8 +4,8 @@
  * lines.
  *
  * R1. Fields marked T are guarded by the machine's tree lock, E by fh_devices.lock, I by the line
- *     lock, C are constant from birth. E and I are leaves: no foreign code but the loop's `post`
- *     and `timer` runs under them.
+ *     lock, K by the clock lock, C are constant from birth. E, I and K are leaves: no foreign code
+ *     but the loop's `post` and `timer` runs under them.
  * R2. What belongs to a device (line, timer, bottom half) is a child of it, and pins it from birth
  *     to its own finalize (L1). What it asks for before it is shown takes effect when it is shown
  *     (L7).
@@ -57,6 +57,10 @@ struct fh_devices {
 
 	struct fh_lock line_lock; /* I: connections of all lines */
 	struct fh_list opened;	  /* I: lines to be told that their device is shown; each pinned */
+
+	struct fh_lock clock_lock; /* K: clocks, see clock.c */
+	struct fh_list clocks;	   /* K: to be told of their periods; each pinned */
+	bool clocks_telling;	   /* K: some thread tells */
 };
 
 static inline bool fh_object_is_device(const struct fh_object *object)
@@ -124,6 +128,9 @@ bool fh_bhs_run(struct fh_machine *m);
 bool fh_timers_run(struct fh_machine *m);
 /* Let lines drive and be driven whose device has just been shown. In no transaction. */
 void fh_irqs_open(struct fh_machine *m);
+
+/* Tell clocks that have changed, or whose device has just been shown. Under no lock but topology. */
+void fh_clocks_tell(struct fh_machine *m);
 
 /* The device of an operation in flight, or NULL if @object is none. */
 struct fh_device *fh_io_device(struct fh_object *object);

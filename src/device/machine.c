@@ -145,6 +145,8 @@ static struct fh_devices *devices_new(void)
 	fh_list_init(&devices->due_bhs);
 	fh_list_init(&devices->resets);
 	fh_list_init(&devices->opened);
+	fh_lock_init(&devices->clock_lock);
+	fh_list_init(&devices->clocks);
 	return devices;
 }
 
@@ -220,6 +222,7 @@ static void devices_free(struct fh_devices *devices)
 	fh_assert(fh_list_empty(&devices->bhs));
 	fh_assert(fh_list_empty(&devices->resets));
 	fh_assert(fh_list_empty(&devices->opened));
+	fh_assert(fh_list_empty(&devices->clocks));
 	fh_free(devices);
 }
 

@@ -211,6 +211,7 @@ static void device_show(struct fh_device *device)
 	fh_lock_release(&m->tree_lock);
 	m->ops->edit_commit(m);
 	fh_irqs_open(m);
+	fh_clocks_tell(m);
 }
 
 /* --- Realize -------------------------------------------------------------------------------- */
