@@ -60,6 +60,7 @@ void bench_access(void);
 void bench_dirty(void);
 void bench_growth(void);
 void bench_object(void);
+void bench_device(void);
 void bench_machine(void);
 
 #endif

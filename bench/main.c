@@ -124,7 +124,8 @@ int main(int argc, char **argv)
 			only = argv[++i];
 		} else {
 			fprintf(stderr, "usage: bench [--quick] [--json FILE] "
-					"[--only machine|object|access|change|dirty|growth]\n");
+					"[--only machine|object|device|access|change|dirty|growth]
+");
 			return 1;
 		}
 	}
@@ -132,6 +133,8 @@ int main(int argc, char **argv)
 		bench_machine();
 	if (!only || strcmp(only, "object") == 0)
 		bench_object();
+	if (!only || strcmp(only, "device") == 0)
+		bench_device();
 	if (!only || strcmp(only, "access") == 0)
 		bench_access();
 	if (!only || strcmp(only, "dirty") == 0)
