@@ -124,8 +124,7 @@ int main(int argc, char **argv)
 			only = argv[++i];
 		} else {
 			fprintf(stderr, "usage: bench [--quick] [--json FILE] "
-					"[--only machine|object|device|access|change|dirty|growth]
-");
+					"[--only machine|object|device|access|change|dirty|growth]\n");
 			return 1;
 		}
 	}
