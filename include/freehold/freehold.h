@@ -16,6 +16,7 @@
 #include <freehold/machine.h>
 #include <freehold/object.h>
 #include <freehold/property.h>
+#include <freehold/ram.h>
 #include <freehold/region.h>
 #include <freehold/space.h>
 #include <freehold/state.h>

@@ -34,6 +34,7 @@ struct fh_object;
 struct fh_region;
 struct fh_space;
 struct fh_listener;
+struct fh_discard_listener;
 struct fh_iommu_notifier;
 struct fh_eventfd;
 struct fh_device;
@@ -61,6 +62,8 @@ struct fh_any {
 	fh_any(struct fh_space *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_listener *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_cached *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
+	fh_any(struct fh_discard_listener *p)
+		: object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_iommu_notifier *p)
 		: object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_eventfd *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
@@ -81,6 +84,7 @@ union fh_any {
 	struct fh_space *space;
 	struct fh_listener *listener;
 	struct fh_cached *cached;
+	struct fh_discard_listener *discard_listener;
 	struct fh_iommu_notifier *iommu_notifier;
 	struct fh_eventfd *eventfd;
 	struct fh_device *device;

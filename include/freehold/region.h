@@ -212,7 +212,8 @@ FH_API enum fh_code fh_region_set_priority(struct fh_region *region, int32_t pri
 FH_API enum fh_code fh_region_set_enabled(struct fh_region *region, bool enabled);
 /**
  * Size 0 shows nothing. The order among equals stays. FH_EDEAD; FH_EINVAL: RAM and ROM kinds cannot
- * grow beyond the size they were made with, below which host memory stays as it is.
+ * grow beyond the size they were made with, or the maximum that they were given then (ram.h), below
+ * which host memory stays as it is.
  */
 FH_API enum fh_code fh_region_resize(struct fh_region *region, uint64_t size);
 /** FH_EDEAD; FH_ETYPE: not an alias. */
@@ -224,7 +225,8 @@ FH_API enum fh_code fh_region_set_alias_offset(struct fh_region *alias, uint64_t
 FH_API enum fh_code fh_region_set_alias_target(struct fh_region *alias, struct fh_region *target);
 /**
  * Guest writes to RAM change nothing, as if it were ROM that ignores them; registers are still
- * written. Inherited by all that shows through containers and aliases. FH_EDEAD.
+ * written. Inherited by all that shows through containers and aliases. FH_EDEAD; FH_EPERM: false,
+ * for memory that the host itself gives for reading only (ram.h).
  */
 FH_API enum fh_code fh_region_set_readonly(struct fh_region *region, bool readonly);
 /** A mark for listeners and listings. Inherited as the above. FH_EDEAD. */

@@ -196,6 +196,20 @@ static void set_size(struct fh_region *region, uint64_t size)
 		fh_resolve_check(&alias->region);
 }
 
+static void resize(struct fh_region *region, uint64_t size)
+{
+	set_size(region, size);
+	if (!fh_region_has_ram(region) || !fh_ram_of(region)->resized)
+		return;
+
+	const struct fh_ram_region *ram = fh_ram_of(region);
+	struct fh_thread *t = fh_thread_self();
+
+	fh_thread_hold(t, FH_HELD_LISTENER);
+	ram->resized(ram->resized_state, region, size);
+	fh_thread_unhold(t, FH_HELD_LISTENER);
+}
+
 enum fh_code fh_region_resize(struct fh_region *region, uint64_t size)
 {
 	enum fh_code code;
@@ -206,7 +220,7 @@ enum fh_code fh_region_resize(struct fh_region *region, uint64_t size)
 	if (!may_grow_to(region, size))
 		code = FH_EINVAL;
 	else if (region->size != size)
-		set_size(region, size);
+		resize(region, size);
 	return edit_end(region, code);
 }
 
@@ -286,6 +300,8 @@ enum fh_code fh_region_set_readonly(struct fh_region *region, bool readonly)
 
 	if (code != FH_OK)
 		return code;
+	if (!readonly && fh_region_has_ram(region) && fh_ram_of(region)->backing.readonly)
+		return edit_end(region, FH_EPERM);
 	if (region->readonly != readonly) {
 		region->readonly = readonly;
 		region_changed(region);
@@ -363,8 +379,10 @@ void fh_region_detach(struct fh_object *object)
 	struct fh_region *region = fh_region_of(object);
 
 	detach_upper(region);
-	if (fh_region_has_ram(region))
+	if (fh_region_has_ram(region)) {
 		fh_list_remove(&fh_ram_of(region)->ram_link);
+		fh_discard_detach(fh_ram_of(region));
+	}
 	fh_extras_detach(region);
 	fh_region_unlink_children(region);
 	if (fh_region_target(region))

@@ -8,7 +8,6 @@
 #include "memory/region.h"
 
 #include <inttypes.h>
-#include <sys/mman.h>
 
 #include "memory/chain.h"
 #include "memory/dirty.h"
@@ -19,10 +18,8 @@
 
 static void ram_release(struct fh_ram_region *ram, bool born)
 {
-	if (ram->mapped)
-		munmap(ram->region.ram, ram->capacity);
-	else if (born && ram->release)
-		ram->release(ram->release_arg);
+	fh_discard_fini(ram);
+	fh_backing_close(&ram->backing, born);
 }
 
 /* Nothing leads here any more (L5). */
@@ -110,10 +107,8 @@ struct spec {
 	void *state;
 	const struct fh_iommu_ops *iommu_ops;
 	enum fh_rom_write rom_write;
-	void *ptr; /* the caller's RAM */
-	void (*release)(void *arg);
-	void *release_arg;
-	bool map; /* RAM of our own */
+	struct fh_backing *backing; /* RAM: moves to the region; NULL: is made for it */
+	const struct fh_ram_options *ram; /* or NULL */
 };
 
 /* The registers' part: what 0 means is said in the public header. */
@@ -136,22 +131,33 @@ static void region_set_ops(struct fh_region *region, const struct fh_region_ops 
 	region->domain = domain ? fh_domain_ref(domain) : fh_domain_new();
 }
 
-static enum fh_code ram_map(struct fh_ram_region *ram, struct fh_error *err)
-{
-	const uint64_t size = ram->region.size;
-	void *ptr;
+static const struct fh_ram_options plain_ram;
 
-	if (size == 0 || size == FH_SIZE_ALL)
-		return fh_error_set(err, FH_EINVAL, "RAM cannot have %s bytes",
-				    size == 0 ? "0" : "2^64");
-	ptr = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (ptr == MAP_FAILED)
-		return fh_error_set(err, FH_ENOMEM, "no room for %#" PRIx64 " bytes of RAM: %m",
-				    size);
-	ram->region.ram = ptr;
-	ram->mapped = true;
-	return FH_OK;
+static enum fh_code ram_construct(struct fh_ram_region *ram, const struct spec *spec,
+				  struct fh_error *err)
+{
+	const struct fh_ram_options *options = spec->ram ? spec->ram : &plain_ram;
+	enum fh_code code = FH_OK;
+
+	ram->capacity = options->max_size ? options->max_size : spec->size;
+	if (spec->backing) {
+		ram->backing = *spec->backing;
+		*spec->backing = (struct fh_backing){ .fd = -1 };
+	} else {
+		code = fh_backing_open_plain(&ram->backing, spec->size, err);
+	}
+	ram->region.ram = ram->backing.ptr;
+	ram->region.readonly = ram->backing.readonly;
+	ram->region.nonvolatile = options->nonvolatile;
+	ram->resized = options->resized;
+	ram->resized_state = options->resized_state;
+	if (code == FH_OK)
+		code = fh_discard_init(ram, options->granule, options->unpopulated, err);
+	if (code == FH_OK && (code = fh_dirty_region_init(ram, err)) != FH_OK)
+		fh_discard_fini(ram);
+	if (code != FH_OK)
+		fh_backing_close(&ram->backing, false);
+	return code;
 }
 
 static enum fh_code region_construct(struct fh_object *object, void *arg, struct fh_error *err)
@@ -169,16 +175,8 @@ static enum fh_code region_construct(struct fh_object *object, void *arg, struct
 	if (spec->kind == FH_REGION_ALIAS)
 		fh_list_init(&fh_alias_of(region)->link);
 	if (fh_region_has_ram(region)) {
-		struct fh_ram_region *ram = (struct fh_ram_region *)region;
+		const enum fh_code code = ram_construct(fh_ram_of(region), spec, err);
 
-		ram->capacity = spec->size;
-		region->ram = spec->ptr;
-		ram->release = spec->release;
-		ram->release_arg = spec->release_arg;
-		enum fh_code code = spec->map ? ram_map(ram, err) : FH_OK;
-
-		if (code == FH_OK && (code = fh_dirty_region_init(ram, err)) != FH_OK)
-			ram_release(ram, false);
 		if (code != FH_OK)
 			return code;
 	}
@@ -221,19 +219,45 @@ struct fh_region *fh_region_new_mmio(FH_ANY owner, const char *name, uint64_t si
 struct fh_region *fh_region_new_ram(FH_ANY owner, const char *name, uint64_t size,
 				    struct fh_error *err)
 {
-	struct spec spec = { .kind = FH_REGION_RAM, .size = size, .map = true };
+	struct spec spec = { .kind = FH_REGION_RAM, .size = size };
 
 	return region_new(owner, name, &spec, err);
+}
+
+/* The host's part comes first: it may take long, and in no lock or half-made object. */
+struct fh_region *fh_region_new_ram_with(FH_ANY owner, const char *name, uint64_t size,
+					 const struct fh_ram_options *options,
+					 struct fh_error *err)
+{
+	struct fh_backing backing;
+	struct spec spec = {
+		.kind = FH_REGION_RAM, .size = size, .backing = &backing, .ram = options
+	};
+	struct fh_region *region;
+
+	if (options->max_size && (size == FH_SIZE_ALL || options->max_size < size)) {
+		fh_error_set(err, FH_EINVAL, "RAM of %#" PRIx64 " bytes, at most %#" PRIx64, size,
+			     options->max_size);
+		return NULL;
+	}
+	if (options->unpopulated && (options->preallocate || options->backing == FH_RAM_POINTER)) {
+		fh_error_set(err, FH_EINVAL, "such RAM cannot begin unpopulated");
+		return NULL;
+	}
+	if (fh_backing_open(&backing, options->max_size ? options->max_size : size, options,
+			    err) != FH_OK)
+		return NULL;
+	region = region_new(owner, name, &spec, err);
+	if (!region)
+		fh_backing_close(&backing, false);
+	return region;
 }
 
 struct fh_region *fh_region_new_ram_ptr(FH_ANY owner, const char *name, uint64_t size, void *ptr,
 					void (*release)(void *arg), void *arg)
 {
-	struct spec spec = { .kind = FH_REGION_RAM,
-			     .size = size,
-			     .ptr = ptr,
-			     .release = release,
-			     .release_arg = arg };
+	struct fh_backing backing = fh_backing_of_pointer(ptr, release, arg);
+	struct spec spec = { .kind = FH_REGION_RAM, .size = size, .backing = &backing };
 
 	return region_new(owner, name, &spec, NULL);
 }
@@ -241,11 +265,8 @@ struct fh_region *fh_region_new_ram_ptr(FH_ANY owner, const char *name, uint64_t
 struct fh_region *fh_region_new_ram_device(FH_ANY owner, const char *name, uint64_t size,
 					   void *ptr, void (*release)(void *arg), void *arg)
 {
-	struct spec spec = { .kind = FH_REGION_RAM_DEVICE,
-			     .size = size,
-			     .ptr = ptr,
-			     .release = release,
-			     .release_arg = arg };
+	struct fh_backing backing = fh_backing_of_pointer(ptr, release, arg);
+	struct spec spec = { .kind = FH_REGION_RAM_DEVICE, .size = size, .backing = &backing };
 
 	return region_new(owner, name, &spec, NULL);
 }
@@ -253,9 +274,7 @@ struct fh_region *fh_region_new_ram_device(FH_ANY owner, const char *name, uint6
 struct fh_region *fh_region_new_rom(FH_ANY owner, const char *name, uint64_t size,
 				    enum fh_rom_write write, struct fh_error *err)
 {
-	struct spec spec = {
-		.kind = FH_REGION_ROM, .size = size, .rom_write = write, .map = true
-	};
+	struct spec spec = { .kind = FH_REGION_ROM, .size = size, .rom_write = write };
 
 	return region_new(owner, name, &spec, err);
 }
@@ -267,8 +286,7 @@ struct fh_region *fh_region_new_rom_device(FH_ANY owner, const char *name, uint6
 	struct spec spec = { .kind = FH_REGION_ROM_DEVICE,
 			     .size = size,
 			     .ops = ops,
-			     .state = state,
-			     .map = true };
+			     .state = state };
 
 	return region_new(owner, name, &spec, err);
 }

@@ -18,6 +18,8 @@
 #include <stdatomic.h>
 
 #include "freehold/region.h"
+#include "memory/backing.h"
+#include "memory/discard.h"
 #include "memory/index.h"
 #include "object/machine.h"
 #include "object/object.h"
@@ -99,10 +101,11 @@ struct fh_alias {
 /* RAM, ROM, ROM device and RAM device. */
 struct fh_ram_region {
 	struct fh_region region;
-	uint64_t capacity;	    /* C: bytes of memory, as it was made */
-	bool mapped;		    /* C: memory of our own */
-	void (*release)(void *arg); /* C: of a caller's memory, or NULL */
-	void *release_arg;	    /* C */
+	uint64_t capacity;	    /* C: bytes of memory, as it was made: the greatest size */
+	struct fh_backing backing;  /* C */
+	struct fh_discard discard;
+	void (*resized)(void *state, struct fh_region *region, uint64_t size); /* C, or NULL */
+	void *resized_state;	    /* C */
 	struct fh_list ram_link;    /* P: in topology->rams */
 	uint8_t log_own;	    /* P: clients that log this region (dirty.c) */
 	uint8_t log_mask;	    /* P: these and the machine's: how it shows */

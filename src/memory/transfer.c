@@ -95,7 +95,9 @@ static void transfer_ram_device(struct fh_transfer *transfer, const struct fh_re
 static void transfer_protected(struct fh_transfer *transfer, struct fh_region *region,
 			       uint64_t offset, uint64_t size)
 {
-	if (transfer->attrs.debug)
+	if (transfer->attrs.debug && fh_ram_of(region)->backing.readonly)
+		fh_transfer_fail(transfer, size, FH_TX_DENIED); /* by the host */
+	else if (transfer->attrs.debug)
 		transfer_memory(transfer, region, offset, size);
 	else if (region->kind == FH_REGION_ROM && region->rom_write == FH_ROM_DECODE_ERROR)
 		fh_transfer_fail(transfer, size, FH_TX_DECODE_ERROR);
