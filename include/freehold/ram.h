@@ -234,8 +234,8 @@ struct fh_discard_ops {
  * populated is told before this returns; when the listener, its owner or the region ends, what is
  * there then is told as discarded. @ops and @state (both borrowed) stay until then; the owner's
  * state does.
- * Errors (NULL): FH_EDEAD owner or region have been detached; FH_ETYPE no RAM; FH_EINVAL nothing of
- * it is in the region; what the listener itself refused with.
+ * Errors (NULL): FH_EDEAD owner or region have been detached; FH_ETYPE no RAM; FH_EPERM in a
+ * listener; FH_EINVAL nothing of it is in the region; what the listener itself refused with.
  */
 FH_API struct fh_discard_listener *fh_discard_listener_new(FH_ANY owner, struct fh_region *region,
 							   uint64_t offset, uint64_t size,

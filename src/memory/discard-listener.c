@@ -200,6 +200,8 @@ struct fh_discard_listener *fh_discard_listener_new(FH_ANY any, struct fh_region
 	struct fh_discard_listener *listener = NULL;
 	bool joined = false;
 
+	if (fh_topology_check_context(err) != FH_OK)
+		return NULL;
 	/* In a transaction: the ends of owner and region come before all of this or after. */
 	fh_topology_begin(m);
 	if (fh_discard_check(region, err) == FH_OK) {

@@ -13,7 +13,7 @@
 struct fh_stretch {
 	uint64_t first, last;
 };
-FH_VECTOR(stretches, struct fh_stretch);
+FH_VECTOR(fh_stretches, struct fh_stretch);
 
 /* R1. */
 static inline void fh_discard_leaf_begin(struct fh_discard *discard) FH_ACQUIRE(discard->lock)

@@ -28,9 +28,20 @@ static uint64_t *bits_new(const struct fh_ram_region *ram, bool set)
 	return bits;
 }
 
-static bool is_absent(const struct fh_discard *discard, uint64_t granule)
+/* The first granule from @at to @end that is absent, respectively populated; end + 1: none is. */
+static uint64_t find(const struct fh_discard *discard, uint64_t at, uint64_t end, bool absent)
 {
-	return discard->absent && (discard->absent[granule / 64] >> granule % 64 & 1);
+	while (at <= end) {
+		const uint64_t word = discard->absent[at / 64];
+		const uint64_t bits = (absent ? word : ~word) >> at % 64;
+
+		if (bits) {
+			at += (unsigned)__builtin_ctzll(bits);
+			return at <= end ? at : end + 1;
+		}
+		at = (at | 63) + 1;
+	}
+	return end + 1;
 }
 
 static void set_absent(struct fh_ram_region *ram, const struct fh_stretch *stretch, bool absent)
@@ -67,12 +78,10 @@ static bool next_run(const struct fh_ram_region *ram, const struct fh_stretch *w
 		*at = within->last + 1;
 		return ret->first <= ret->last;
 	}
-	while (first <= end && is_absent(discard, first) != absent)
-		first++;
+	first = find(discard, first, end, absent);
 	if (first > end)
 		return false;
-	for (last = first; last < end && is_absent(discard, last + 1) == absent;)
-		last++;
+	last = find(discard, first, end, !absent) - 1;
 	ret->first = first * discard->granule;
 	ret->last = last * discard->granule + (discard->granule - 1);
 	if (ret->first < *at)
