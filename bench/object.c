@@ -2,6 +2,7 @@
 /* What objects cost: to make and drop, to count, to set and get properties of, to take from a tree. */
 #include "bench.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -89,6 +90,160 @@ static void siblings(struct fh_machine *m)
 	fh_machine_drain(m);
 }
 
+/* --- Growth: children of one parent, properties of one object, paths -------------------------- */
+
+#define CROWD 100000
+
+static struct fh_object *crowd[CROWD];
+
+static void shuffle(struct fh_object **objects, size_t count, uint64_t *random)
+{
+	for (size_t i = count; i-- > 1;) {
+		const size_t j = bench_random(random) % (i + 1);
+		struct fh_object *swap = objects[i];
+
+		objects[i] = objects[j];
+		objects[j] = swap;
+	}
+}
+
+struct child_rows {
+	size_t count;
+	const char *add, *find, *unparent, *bytes;
+};
+
+/* A child's cost among @count, with and without numbers of its own; found and taken at random. */
+static void children(struct fh_machine *m, const struct child_rows *rows)
+{
+	struct fh_object *parent = fh_object_new_child(m, "crowd", &plain_type, NULL);
+	const size_t before = mallinfo2().uordblks;
+	uint64_t random = 88172645463325252u;
+	char name[32];
+	double start = bench_now();
+
+	for (size_t i = 0; i < rows->count; i++)
+		crowd[i] = fh_object_new_child(parent, "child[*]", &plain_type, NULL);
+	bench_sample(bench_row(rows->add, "ns"), (bench_now() - start) / (double)rows->count);
+	if (rows->bytes)
+		bench_sample(bench_row(rows->bytes, "bytes"),
+			     (double)(mallinfo2().uordblks - before) / (double)rows->count);
+	start = bench_now();
+	for (size_t i = 0; i < rows->count; i++) {
+		snprintf(name, sizeof(name), "child[%zu]",
+			 (size_t)(bench_random(&random) % rows->count));
+		fh_object_unref(fh_object_find_child(parent, name));
+	}
+	bench_sample(bench_row(rows->find, "ns"), (bench_now() - start) / (double)rows->count);
+	shuffle(crowd, rows->count, &random);
+	start = bench_now();
+	for (size_t i = 0; i < rows->count; i++)
+		fh_object_dispose(crowd[i]);
+	bench_sample(bench_row(rows->unparent, "ns"), (bench_now() - start) / (double)rows->count);
+	fh_object_dispose(parent);
+	fh_machine_drain(m);
+}
+
+static void all_children(struct fh_machine *m)
+{
+	static const struct child_rows rows[] = {
+		{ 100, "object.children.n100.add", "object.children.n100.find",
+		  "object.children.n100.unparent", NULL },
+		{ 10000, "object.children.n10000.add", "object.children.n10000.find",
+		  "object.children.n10000.unparent", NULL },
+		{ CROWD, "object.children.n100000.add", "object.children.n100000.find",
+		  "object.children.n100000.unparent", "object.bytes" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		children(m, &rows[i]);
+}
+
+static double get_own(struct fh_object *object, unsigned owned, size_t count)
+{
+	uint64_t random = 88172645463325252u;
+	const double start = bench_now();
+	uint64_t value = 0;
+	char name[16];
+
+	for (size_t i = 0; i < count; i++) {
+		snprintf(name, sizeof(name), "p%u", (unsigned)(bench_random(&random) % owned));
+		fh_object_get_u64(object, name, &value, NULL);
+		bench_keep(value);
+	}
+	return (bench_now() - start) / (double)count;
+}
+
+/* One object's own properties, one and ten thousand of them. */
+static void own_properties(struct fh_machine *m, size_t count)
+{
+	struct fh_object *object = fh_object_new(m, &plain_type, NULL);
+	char name[16];
+
+	for (unsigned i = 0; i < 10000; i++) {
+		const struct fh_property property = { .name = name, .kind = FH_PROPERTY_U32 };
+
+		snprintf(name, sizeof(name), "p%u", i);
+		fh_object_add_property(object, &property, NULL, NULL, NULL);
+		if (i == 0)
+			bench_sample(bench_row("property.own.n1.get", "ns"),
+				     get_own(object, 1, count));
+	}
+	bench_sample(bench_row("property.own.n10000.get", "ns"), get_own(object, 10000, count));
+	const double start = bench_now();
+
+	for (unsigned i = 0; i < 10000; i++) {
+		snprintf(name, sizeof(name), "p%u", i);
+		fh_object_remove_property(object, name, NULL);
+	}
+	bench_sample(bench_row("property.own.n10000.remove", "ns"), (bench_now() - start) / 10000);
+	fh_object_unref(object);
+}
+
+static double property_text(struct fh_object *object, size_t count)
+{
+	const double start = bench_now();
+	char *text = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		fh_object_set_text(object, "value", "4711", NULL);
+		fh_object_get_text(object, "value", &text, NULL);
+		free(text);
+	}
+	return (bench_now() - start) / (double)count;
+}
+
+static double resolve(struct fh_machine *m, const char *path, size_t count)
+{
+	const double start = bench_now();
+	struct fh_object *found = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		fh_machine_resolve(m, path, NULL, &found, NULL);
+		fh_object_unref(found);
+	}
+	return (bench_now() - start) / (double)count;
+}
+
+/* In a machine of 1,000 objects that have children, one of which is five levels down. */
+static void paths(struct fh_machine *m, size_t count)
+{
+	struct fh_object *top = fh_object_new_child(m, "paths", &plain_type, NULL);
+	struct fh_object *object = top;
+
+	for (int i = 0; i < 1000; i++)
+		fh_object_new_child(fh_object_new_child(top, "slot[*]", &plain_type, NULL), "part",
+				    &plain_type, NULL);
+	for (int i = 0; i < 3; i++)
+		object = fh_object_new_child(object, "bus", &plain_type, NULL);
+	fh_object_new_child(object, "uart", &plain_type, NULL);
+	bench_sample(bench_row("object.path_resolve", "ns"),
+		     resolve(m, "/paths/bus/bus/bus/uart", count));
+	bench_sample(bench_row("object.partial_resolve.n1000", "ns"),
+		     resolve(m, "uart", count / 1000));
+	fh_object_dispose(top);
+	fh_machine_drain(m);
+}
+
 void bench_object(void)
 {
 	const size_t count = bench_scale(1000000);
@@ -100,7 +255,12 @@ void bench_object(void)
 		bench_sample(bench_row("object.ref_unref", "ns"), ref_unref(object, count));
 		bench_sample(bench_row("object.property_set", "ns"), property_set(object, count));
 		bench_sample(bench_row("object.property_get", "ns"), property_get(object, count));
+		bench_sample(bench_row("property.text", "ns"), property_text(object, count / 10));
 		siblings(m);
+		own_properties(m, count / 10);
+		paths(m, count / 10);
+		if (sample < 5)
+			all_children(m);
 	}
 	fh_object_unref(object);
 	fh_machine_destroyp(&m);

@@ -9,8 +9,10 @@
 #include <string.h>
 
 #include "base/point.h"
+#include "device/device.h"
 #include "memory/region.h"
 #include "object/object.h"
+#include "object/pin.h"
 #include "support/text.h"
 
 #define BASE UINT64_C(0x10000000)
@@ -616,6 +618,65 @@ static void two_ways_to_keep_one_another_are_one_cycle(void **unused)
 	machine_end(m);
 }
 
+/* By hand as well: what dispose has closed is opened again. */
+static struct fh_pin *pin_after_death(struct fh_device *target, struct fh_device *holder)
+{
+	struct fh_holding *holding =
+		atomic_load_explicit(&holder->object.holding, memory_order_relaxed);
+
+	assert_true(holding->closed);
+	holding->closed = false;
+	return fh_pin_take(&target->object, &holder->object, "dma");
+}
+
+static void pins_between_two_disposed_devices_are_printed_as_a_path(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct probe_hooks hooks[2] = { { 0 }, { 0 } };
+	struct fh_device *a = probe_plug(m, "a", &hooks[0], BASE);
+	struct fh_device *b = probe_plug(m, "b", &hooks[1], BASE + 0x10000);
+	struct fh_pin *pins[2];
+	int alive;
+	char *text;
+
+	(void)unused;
+	assert_non_null(fh_object_pin(a, b, "dma"));
+	assert_non_null(fh_object_pin(b, a, "dma"));
+	fh_object_ref(a);
+	fh_object_ref(b);
+	fh_device_unplug(a);
+	fh_device_unplug(b);
+	pins[0] = pin_after_death(a, b);
+	pins[1] = pin_after_death(b, a);
+	fh_object_unref(a);
+	fh_object_unref(b);
+	fh_machine_drain(m);
+	text = ledger_text(m, &alive);
+	assert_int_equal(alive, 2);
+	/* Which of them comes first depends on their addresses. */
+	const char *first = a < b ? "a" : "b", *second = a < b ? "b" : "a";
+	char wanted[600];
+
+	snprintf(wanted, sizeof(wanted),
+		 "ledger: %llu objects created, %llu died, 2 alive\n"
+		 "  /a [probe, disposed]: 0 refs, 1 pins\n"
+		 "    pin: 'dma' of /b [probe, disposed]\n"
+		 "  /b [probe, disposed]: 0 refs, 1 pins\n"
+		 "    pin: 'dma' of /a [probe, disposed]\n"
+		 "cycle: each is kept by the next\n"
+		 "    /%s [probe, disposed]\n"
+		 "    /%s [probe, disposed]\n"
+		 "    and again /%s [probe, disposed]\n",
+		 (unsigned long long)fh_ledger_read(m).created,
+		 (unsigned long long)fh_ledger_read(m).died, first, second, first);
+	assert_string_equal(text, wanted);
+	free(text);
+	fh_unpin(pins[0]);
+	fh_unpin(pins[1]);
+	machine_check_alive(m, 0);
+	machine_end(m);
+}
+
 /* Two cycles that have nothing to do with each other are two. */
 static void two_cycles_are_printed_as_two(void **unused)
 {
@@ -707,6 +768,7 @@ int main(void)
 		cmocka_unit_test(ledger_names_at_most_a_hundred),
 		cmocka_unit_test(planted_cycle_is_printed_as_a_cycle),
 		cmocka_unit_test(two_cycles_are_printed_as_two),
+		cmocka_unit_test(pins_between_two_disposed_devices_are_printed_as_a_path),
 		cmocka_unit_test(strong_links_in_a_circle_are_printed_as_a_cycle),
 		cmocka_unit_test(only_what_is_lost_is_in_a_cycle),
 		cmocka_unit_test(child_that_owns_its_parent_is_printed_as_a_cycle),
