@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#define ROWS 128
+#define ROWS 256
 
 static struct row rows[ROWS];
 static size_t row_count;
