@@ -180,8 +180,6 @@ enum fh_code fh_defaults_apply(struct fh_object *object, struct fh_error *err)
 	struct fh_machine *m = object->machine;
 	enum fh_code code = FH_OK;
 
-	if (FH_LIKELY(!atomic_load_explicit(&m->defaults, memory_order_relaxed)))
-		return FH_OK;
 	struct fh_default *copies = copy_for(m, object->class);
 
 	for (const struct fh_default *d = copies; d && code == FH_OK; d = d->next)

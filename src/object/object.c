@@ -158,11 +158,11 @@ static enum fh_code init_levels(struct fh_object *object, const struct fh_class 
 	return FH_OK;
 }
 
-struct fh_object *fh_object_create(struct fh_machine *m, struct fh_object *parent, const char *name,
-				   const struct fh_type *type,
-				   enum fh_code (*construct)(struct fh_object *object, void *arg,
-							     struct fh_error *err),
-				   void *arg, struct fh_error *err)
+static struct fh_object *create(struct fh_machine *m, struct fh_object *parent, const char *name,
+				const struct fh_type *type,
+				enum fh_code (*construct)(struct fh_object *object, void *arg,
+							  struct fh_error *err),
+				void *arg, struct fh_error *err)
 {
 	const struct fh_class *class = fh_class_get(m, type);
 
@@ -172,11 +172,6 @@ struct fh_object *fh_object_create(struct fh_machine *m, struct fh_object *paren
 	}
 	if (fh_object_check_name(name, err) != FH_OK)
 		return NULL;
-	const size_t stem = parent && name ? fh_name_stem(name) : 0;
-	FH_CLEANUP(fh_freep) char *numbered = stem ? fh_family_number(parent, name, stem) : NULL;
-
-	if (numbered)
-		name = numbered;
 	struct fh_object *object = object_alloc_init(m, class, name);
 	enum fh_code code = construct ? construct(object, arg, err) : FH_OK;
 
@@ -202,6 +197,23 @@ struct fh_object *fh_object_create(struct fh_machine *m, struct fh_object *paren
 		fh_object_set_flags(object, FH_OBJECT_BORN);
 	if (parent)
 		fh_object_unref(object); /* the parent's ref remains */
+	return object;
+}
+
+struct fh_object *fh_object_create(struct fh_machine *m, struct fh_object *parent, const char *name,
+				   const struct fh_type *type,
+				   enum fh_code (*construct)(struct fh_object *object, void *arg,
+							     struct fh_error *err),
+				   void *arg, struct fh_error *err)
+{
+	const size_t stem = parent && name ? fh_name_stem(name) : 0;
+
+	if (FH_LIKELY(stem == 0))
+		return create(m, parent, name, type, construct, arg, err);
+	char *numbered = fh_family_number(parent, name, stem);
+	struct fh_object *object = create(m, parent, numbered, type, construct, arg, err);
+
+	fh_free(numbered);
 	return object;
 }
 

@@ -7,6 +7,7 @@
 #include "object/property.h"
 
 #include "base/alloc.h"
+#include "object/concern.h"
 
 enum fh_code fh_property_refuse(const struct fh_object *object, const char *name,
 				const struct fh_property *property, uint32_t kinds,
@@ -91,7 +92,11 @@ enum fh_code fh_properties_preset(struct fh_object *object, struct fh_error *err
 {
 	const enum fh_code code = preset_levels(object, object->class, err);
 
-	return code == FH_OK ? fh_defaults_apply(object, err) : code;
+	/* Relaxed: who sees one takes the lock (default.c). */
+	if (FH_LIKELY(code != FH_OK ||
+		      !atomic_load_explicit(&object->machine->defaults, memory_order_relaxed)))
+		return code;
+	return fh_defaults_apply(object, err);
 }
 
 bool fh_property_owns_string(const struct fh_property *property)
@@ -110,7 +115,8 @@ void fh_properties_release(struct fh_object *object)
 			if (fh_property_owns_string(p))
 				fh_free(*(char **)(state + p->offset));
 	}
-	fh_properties_release_own(object);
+	if (FH_UNLIKELY(fh_concern_peek(object)))
+		fh_properties_release_own(object);
 }
 
 static const struct fh_type *type_parent(const struct fh_type *type)
