@@ -433,9 +433,9 @@ enum fh_code fh_device_request_unplug(struct fh_device *device, struct fh_error 
 	code = request_begin(device, err);
 	if (code != FH_OK)
 		return code;
-	FH_POINT("bus.requested");
 	if (!call_begin(&call))
 		return fh_error_set(err, FH_EDEAD, "it is disposed of");
+	FH_POINT("bus.requested");
 	code = call_end(&call);
 	if (code != FH_OK)
 		fh_device_refuse_unplug(device);

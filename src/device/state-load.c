@@ -186,7 +186,7 @@ static enum fh_code read_plain(const struct place *place, struct fh_state_in *in
 			return fh_error_set(err, FH_EFORMAT, "a string ends within itself");
 	}
 	if (field->max)
-		memcpy(&copy, copy, sizeof(copy));
+		copy = *(char **)(void *)copy;
 	else
 		add_move(place, field->offset,
 			 field->kind == FH_STATE_STRING ? field->size : count * size);
