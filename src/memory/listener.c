@@ -483,6 +483,7 @@ static void listener_depart(struct fh_listener *listener)
 
 	listener_count_hooks(listener, false);
 	fh_list_remove(&listener->link);
+	fh_space_list(listener->space);
 	tell_alone(listener, &news, FH_NEWS_NOW);
 	listener_is_out(listener);
 }

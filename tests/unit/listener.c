@@ -1087,6 +1087,24 @@ static void one_that_is_told_all_alone_may_leave_in_it(void **state)
 	assert_heard("");
 }
 
+static void space_that_lost_its_listener_in_a_callback_hides_no_other(void **state)
+{
+	struct fh_space *other = fh_space_new(m, NULL, root);
+	struct fh_listener *stays = listen(memory, 0, "s");
+	struct fh_listener *goes =
+		fh_listener_new(m, other, 0, &actor_ops, (void *)(uintptr_t)"b");
+
+	(void)state;
+	plan = (struct plan){ .phase = ADD, .destroy = &goes, .armed = true };
+	fh_region_add(root, mmio("one", 0x10), 0, 0);
+	assert_null(goes);
+	heard[0] = '\0';
+	fh_region_add(root, mmio("two", 0x10), 0x20, 0);
+	assert_heard("sbegin() s+(20-2f two+0) scommit() ");
+	fh_object_unref(stays);
+	fh_object_unref(other);
+}
+
 static void listener_whose_space_ends_before_it_could_depart_is_told_once(void **state)
 {
 	struct fh_space *other = fh_space_new(m, NULL, root);
@@ -1141,6 +1159,7 @@ int main(void)
 		listener_test(one_made_in_any_phase_hears_the_map_after_the_commit),
 		listener_test(one_made_and_disposed_of_in_one_callback_hears_nothing),
 		listener_test(one_that_is_told_all_alone_may_leave_in_it),
+		listener_test(space_that_lost_its_listener_in_a_callback_hides_no_other),
 		listener_test(listener_whose_space_ends_before_it_could_depart_is_told_once),
 		listener_test(joining_replays_the_map_and_leaving_undoes_it),
 		listener_test(removals_come_before_additions_and_what_stays_is_not_told),
