@@ -334,8 +334,8 @@ static void a_bus_is_not_asked_about_what_is_gone(void **state)
 	fh_device_unplug(card);
 	fh_point_release("bus.requested");
 	worker_join(&worker);
-	assert_string_equal(notes, "unplugged unrealize ");
 	fh_object_unref(card);
+	assert_string_equal(notes, "unplugged unrealize ");
 }
 
 static void request_in_callback(void *state)
