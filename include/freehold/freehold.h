@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The whole of libfreehold. */
+/* The whole of libfreehold, but for what belongs to one kind of host: kvm.h. */
 #ifndef FREEHOLD_FREEHOLD_H
 #define FREEHOLD_FREEHOLD_H
 

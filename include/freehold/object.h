@@ -35,6 +35,7 @@ struct fh_region;
 struct fh_space;
 struct fh_listener;
 struct fh_discard_listener;
+struct fh_kvm;
 struct fh_iommu_notifier;
 struct fh_eventfd;
 struct fh_device;
@@ -61,6 +62,7 @@ struct fh_any {
 	fh_any(struct fh_region *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_space *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_listener *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
+	fh_any(struct fh_kvm *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_cached *p) : object(reinterpret_cast<struct fh_object *>(p)) {}
 	fh_any(struct fh_discard_listener *p)
 		: object(reinterpret_cast<struct fh_object *>(p)) {}
@@ -83,6 +85,7 @@ union fh_any {
 	struct fh_region *region;
 	struct fh_space *space;
 	struct fh_listener *listener;
+	struct fh_kvm *kvm;
 	struct fh_cached *cached;
 	struct fh_discard_listener *discard_listener;
 	struct fh_iommu_notifier *iommu_notifier;
