@@ -23,7 +23,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -141,8 +140,7 @@ static void vcpu_access(struct fh_kvm_vcpu *vcpu)
 	enum fh_tx tx;
 
 	/* The bytes as they lie in memory, whatever the guest takes them for. */
-	if (size == 0 || size > sizeof(value))
-		kvm_panic("an access of a size that does not exist");
+	fh_assert(size > 0 && size <= sizeof(value));
 	if (write) {
 		memcpy(&value, run->mmio.data, size);
 		tx = fh_space_store(kvm->space, addr, size, FH_LE, kvm->options.attrs, value);
@@ -210,10 +208,8 @@ struct fh_kvm_vcpu *fh_kvm_vcpu_new(struct fh_kvm *object, int vcpu_fd, struct k
 		return NULL;
 	}
 
-	struct fh_kvm_vcpu *vcpu = calloc(1, sizeof(*vcpu));
+	struct fh_kvm_vcpu *vcpu = fh_alloc(sizeof(*vcpu));
 
-	if (!vcpu)
-		kvm_panic("no memory");
 	*vcpu = (struct fh_kvm_vcpu){
 		.object = object, .kvm = kvm, .fd = fd, .run = run, .kick = kick, .arg = arg
 	};
@@ -230,8 +226,7 @@ struct fh_kvm_vcpu *fh_kvm_vcpu_free(struct fh_kvm_vcpu *vcpu)
 
 	if (!vcpu)
 		return NULL;
-	if (atomic_load_explicit(&vcpu->inside, memory_order_relaxed))
-		kvm_panic("a vCPU is freed while it runs");
+	fh_assert(!atomic_load_explicit(&vcpu->inside, memory_order_relaxed));
 	pthread_mutex_lock(&vcpu->kvm->lock);
 	for (link = &vcpu->kvm->vcpus; *link != vcpu; link = &(*link)->next)
 		;
@@ -239,6 +234,6 @@ struct fh_kvm_vcpu *fh_kvm_vcpu_free(struct fh_kvm_vcpu *vcpu)
 	pthread_mutex_unlock(&vcpu->kvm->lock);
 	close(vcpu->fd);
 	fh_object_unref((struct fh_object *)vcpu->object);
-	free(vcpu);
+	fh_free(vcpu);
 	return NULL;
 }

@@ -17,7 +17,6 @@
 #include "accel/kvm.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <freehold/dirty.h>
@@ -28,13 +27,8 @@ static void *grow(void *at, size_t *room, size_t wanted, size_t size)
 {
 	if (wanted <= *room)
 		return at;
-	const size_t more = wanted > 2 * *room ? wanted : 2 * *room;
-
-	at = realloc(at, more * size);
-	if (!at)
-		kvm_panic("no memory");
-	*room = more;
-	return at;
+	*room = wanted > 2 * *room ? wanted : 2 * *room;
+	return fh_realloc(at, *room * size);
 }
 
 /* --- KVM's side ----------------------------------------------------------------------------- */

@@ -9,16 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-_Noreturn void kvm_panic(const char *what)
-{
-	fprintf(stderr, "freehold: kvm: %s\n", what);
-	abort();
-}
 
 static int call_host(void *arg, int fd, unsigned long request, void *argument)
 {
@@ -54,14 +47,13 @@ static void kvm_finalize(struct fh_object *object, void *state)
 	struct kvm *kvm = state;
 
 	(void)object;
-	if (kvm->vcpus)
-		kvm_panic("finalized with a vCPU");
+	fh_assert(!kvm->vcpus); /* each has a ref */
 	if (kvm->fd >= 0)
 		close(kvm->fd);
-	free(kvm->slots.at);
-	free(kvm->fresh.at);
-	free(kvm->unused);
-	free(kvm->bitmap);
+	fh_free(kvm->slots.at);
+	fh_free(kvm->fresh.at);
+	fh_free(kvm->unused);
+	fh_free(kvm->bitmap);
 	pthread_cond_destroy(&kvm->open);
 	pthread_cond_destroy(&kvm->idle);
 	pthread_mutex_destroy(&kvm->lock);

@@ -18,6 +18,8 @@
 #include <freehold/kvm.h>
 #include <freehold/machine.h>
 
+#include "base/alloc.h"
+
 #define KVM_SLOT_NONE UINT32_MAX
 
 /* How KVM is called: the tests have one of their own. */
@@ -106,8 +108,5 @@ void kvm_close(struct kvm *kvm);
 void kvm_open(struct kvm *kvm);
 /* Ends KVM_RUN on all vCPUs, for good. */
 void kvm_end(struct kvm *kvm);
-
-/* Aborts: for what a programmer did wrong. */
-_Noreturn void kvm_panic(const char *what);
 
 #endif

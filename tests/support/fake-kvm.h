@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A KVM without a host's: it keeps slots, and notes whatever real KVM would refuse, and what a guest
- * could notice. Included once, by the test's own file.
+ * A KVM without a host's: it keeps slots, and notes whatever real KVM would refuse, and what a
+ * guest could notice. Included once, by the test's own file.
  *
  * R1. `wrong` is the first thing that was not as it has to be; NULL at the end of every test.
  * R2. A slot that goes or comes back while a vCPU is inside KVM_RUN is wrong.
