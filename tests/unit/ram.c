@@ -603,13 +603,16 @@ static void flush_writes_back_what_was_written(void **state)
 static void failure_to_write_back_is_reported(void **state)
 {
 	struct fh_error err = FH_ERROR_INIT;
-	struct fh_region *ram =
-		ram_with(SIZE, &(struct fh_ram_options){ .backing = FH_RAM_FILE,
-							 .path = path,
-							 .create = true,
-							 .shared = true });
+	struct fh_region *ram;
 
 	(void)state;
+#if defined(__SANITIZE_ADDRESS__)
+	skip(); /* it has maps of its own, which come to lie in the hole */
+#endif
+	ram = ram_with(SIZE, &(struct fh_ram_options){ .backing = FH_RAM_FILE,
+						       .path = path,
+						       .create = true,
+						       .shared = true });
 	/* What is not mapped the host cannot write. */
 	munmap((char *)fh_region_ram(ram) + PAGE, PAGE);
 	assert_int_equal(fh_region_flush(ram, 0, 3 * PAGE, &err), FH_EIO);
