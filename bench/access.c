@@ -3,6 +3,7 @@
 #include "bench.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -238,11 +239,42 @@ static void bench_one_thread(struct board *board)
 
 /* --- Two threads ---------------------------------------------------------------------------- */
 
+/*
+ * Where there are two processors, the first thread of a pair has one for itself, and everybody else
+ * the other: the second thread, the one that waits for both, and the machine's reaper, which
+ * inherits it. So what the first loses is what the second does to it through memory, and not the
+ * scheduler's idea of three threads on two processors; rows called "unpinned" have that.
+ */
+struct processors {
+	cpu_set_t all, first, others;
+	bool apart;
+};
+
+static void processors_split(struct processors *p)
+{
+	int found = 0;
+
+	CPU_ZERO(&p->first);
+	CPU_ZERO(&p->others);
+	sched_getaffinity(0, sizeof(p->all), &p->all);
+	for (int cpu = 0; cpu < CPU_SETSIZE && found < 2; cpu++) {
+		if (CPU_ISSET(cpu, &p->all))
+			CPU_SET(cpu, found++ == 0 ? &p->first : &p->others);
+	}
+	p->apart = found == 2 && sched_setaffinity(0, sizeof(p->others), &p->others) == 0;
+}
+
+static void processors_join(const struct processors *p)
+{
+	sched_setaffinity(0, sizeof(p->all), &p->all);
+}
+
 struct side {
 	struct board *board;
 	void (*run)(struct side *side);
 	_Atomic bool *stop;
 	pthread_barrier_t *start;
+	const cpu_set_t *processor; /* NULL: as it comes */
 	uint64_t done;
 	double rate; /* per ns */
 };
@@ -251,6 +283,8 @@ static void *side_main(void *arg)
 {
 	struct side *side = arg;
 
+	if (side->processor)
+		sched_setaffinity(0, sizeof(*side->processor), side->processor);
 	pthread_barrier_wait(side->start);
 	const double start = bench_now();
 
@@ -303,14 +337,18 @@ static void edit(struct side *side)
 }
 
 /* The rate of the first side beside the second, if there is one. */
-static double beside(struct board *board, void (*first)(struct side *), void (*second)(struct side *),
-		     double *ret_sum)
+static double beside(struct board *board, const struct processors *processors,
+		     void (*first)(struct side *), void (*second)(struct side *), double *ret_sum)
 {
 	_Atomic bool stop = false;
 	pthread_barrier_t start;
 	pthread_t threads[2];
 	struct side sides[2] = {
-		{ .board = board, .run = first, .stop = &stop, .start = &start },
+		{ .board = board,
+		  .run = first,
+		  .stop = &stop,
+		  .start = &start,
+		  .processor = processors && processors->apart ? &processors->first : NULL },
 		{ .board = board, .run = second, .stop = &stop, .start = &start },
 	};
 	const unsigned count = second ? 2 : 1;
@@ -335,37 +373,59 @@ static double beside(struct board *board, void (*first)(struct side *), void (*s
 	return sides[0].rate;
 }
 
-static void bench_two_threads(struct board *board)
+/* What a reader loses beside an editor, of the medians of the two rows: 1 - rate over rate. */
+static void sample_loss(const char *name, const char *editor, const char *spinner)
 {
-	struct row *editor_same = bench_row("mmio.same.beside_editor", "ns");
-	struct row *spinner_same = bench_row("mmio.same.beside_spinner", "ns");
-	struct row *editor_random = bench_row("mmio.random.beside_editor", "ns");
-	struct row *spinner_random = bench_row("mmio.random.beside_spinner", "ns");
+	bench_sample(bench_row(name, "%"), 100 * (1 - bench_median(bench_row(spinner, "ns")) /
+							     bench_median(bench_row(editor, "ns"))));
+}
 
+static void bench_two_threads(struct board *board, const struct processors *p)
+{
 	for (int sample = 0; sample < 11; sample++) {
 		double two;
-		const double one = beside(board, read_random, NULL, NULL);
+		const double one = beside(board, p, read_random, NULL, NULL);
 
-		beside(board, read_random, read_random, &two);
+		beside(board, p, read_random, read_random, &two);
 		bench_sample(bench_row("mmio.two_readers_ratio", "ratio"), two / one);
-		bench_sample(editor_same, 1 / beside(board, read_same, edit, NULL));
-		bench_sample(spinner_same, 1 / beside(board, read_same, spin, NULL));
-		bench_sample(editor_random, 1 / beside(board, read_random, edit, NULL));
-		bench_sample(spinner_random, 1 / beside(board, read_random, spin, NULL));
+		bench_sample(bench_row("mmio.same.beside_editor", "ns"),
+			     1 / beside(board, p, read_same, edit, NULL));
+		bench_sample(bench_row("mmio.same.beside_spinner", "ns"),
+			     1 / beside(board, p, read_same, spin, NULL));
+		bench_sample(bench_row("mmio.random.beside_editor", "ns"),
+			     1 / beside(board, p, read_random, edit, NULL));
+		bench_sample(bench_row("mmio.random.beside_spinner", "ns"),
+			     1 / beside(board, p, read_random, spin, NULL));
 	}
-	/* Lost rate: 1 - editor's rate / spinner's rate, of the medians. */
-	bench_sample(bench_row("mmio.editor_loss", "%"),
-		     100 * (1 - bench_median(spinner_same) / bench_median(editor_same)));
-	bench_sample(bench_row("mmio.editor_loss.random", "%"),
-		     100 * (1 - bench_median(spinner_random) / bench_median(editor_random)));
+	sample_loss("mmio.editor_loss", "mmio.same.beside_editor", "mmio.same.beside_spinner");
+	sample_loss("mmio.editor_loss.random", "mmio.random.beside_editor",
+		    "mmio.random.beside_spinner");
+}
+
+static void bench_unpinned(struct board *board)
+{
+	for (int sample = 0; sample < 11; sample++) {
+		bench_sample(bench_row("mmio.same.beside_editor.unpinned", "ns"),
+			     1 / beside(board, NULL, read_same, edit, NULL));
+		bench_sample(bench_row("mmio.same.beside_spinner.unpinned", "ns"),
+			     1 / beside(board, NULL, read_same, spin, NULL));
+	}
+	sample_loss("mmio.editor_loss.unpinned", "mmio.same.beside_editor.unpinned",
+		    "mmio.same.beside_spinner.unpinned");
 }
 
 void bench_access(void)
 {
 	static struct board board;
+	struct processors processors;
 
 	board_build(&board);
 	bench_one_thread(&board);
-	bench_two_threads(&board);
+	bench_unpinned(&board);
 	board_free(&board);
+	processors_split(&processors);
+	board_build(&board);
+	bench_two_threads(&board, &processors);
+	board_free(&board);
+	processors_join(&processors);
 }
