@@ -100,9 +100,10 @@ struct fh_iommu_event {
 
 /**
  * Be told of translations that come and go, as who shadows them needs it. In the name of @owner
- * (borrowed; with a struct fh_machine *, owned by caller), for @first to @last of @index (FH_IOMMU_ALL_INDEXES:
- * of all), and events of the @kinds given. @notify and @state (borrowed; the owner's state is fine) stay until the notifier or the
- * IOMMU is gone; when the IOMMU is disposed of, notifiers of UNMAP are told once more, of all.
+ * (borrowed; with a struct fh_machine *, owned by caller), for @first to @last of @index
+ * (FH_IOMMU_ALL_INDEXES: of all), and events of the @kinds given. @notify and @state (borrowed; the
+ * owner's state is fine) stay until the notifier or the IOMMU is gone; when the IOMMU is disposed
+ * of, notifiers of UNMAP are told once more, of all.
  * Context of @notify: a leaf, one at a time for each IOMMU, with whatever the notifying thread
  * holds: it takes no domain, does not access, edit, dispose, wait or block.
  * Returns NULL if owner or IOMMU have been detached, or @index is none.
