@@ -84,7 +84,7 @@ def all_configs():
     ]
     if platform.machine() == "x86_64":
         configs.append(Config("aarch64", "cross build, QEMU's user mode", ["unit"], effort=10,
-                              timeout=4, cross=True))
+                              env={"FH_UNDER_QEMU": "1"}, timeout=4, cross=True))
     configs += [
         Config("soak", "what takes long", ["soak", "model", "stress"], builds_as="gcc",
                effort=1000, timeout=20, long=True),

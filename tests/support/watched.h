@@ -32,7 +32,13 @@ struct watched {
 
 static struct watched watched;
 
-#if defined(__x86_64__)
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WATCHED_THREAD_SANITIZER 1 /* its loads look twice */
+#endif
+#endif
+
+#if defined(__x86_64__) && !defined(WATCHED_THREAD_SANITIZER)
 #define WATCHED_WORKS true
 
 enum { WATCHED_TRAP_FLAG = 0x100 };

@@ -15,6 +15,8 @@
 
 #include <freehold/freehold.h>
 
+#include "support/host.h"
+
 enum { PAGE = 4096, PAGES = 16, SIZE = PAGES * PAGE };
 
 static struct fh_machine *m;
@@ -141,6 +143,8 @@ static unsigned resident(struct fh_region *region)
 
 static void what_is_discarded_is_given_back_and_zero(void **state)
 {
+	if (under_qemu())
+		skip(); /* nothing is given back */
 	const struct fh_ram_options kinds[] = {
 		{ .backing = FH_RAM_ANONYMOUS },
 		{ .backing = FH_RAM_ANONYMOUS, .shared = true },
@@ -186,6 +190,8 @@ static void populated_memory_is_zero_whatever_was_written_meanwhile(void **state
 
 static void populating_may_allocate_at_once(void **state)
 {
+	if (under_qemu())
+		skip(); /* counts what is resident */
 	(void)state;
 	assert_int_equal(discard(0, PAGES), FH_OK);
 	assert_int_equal(resident(ram), 0);

@@ -8,7 +8,7 @@
 
 #include "cpu/fp.h"
 #include "support/probe.h"
-#include "support/valgrind.h"
+#include "support/host.h"
 
 enum { NX = 1, UF = 2, OF = 4, DZ = 8, NV = 16 };
 enum { RNE, RTZ, RDN, RUP, RMM };

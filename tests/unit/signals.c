@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "machine/signals.h"
-#include "support/valgrind.h"
+#include "support/host.h"
 
 struct child {
 	pid_t pid;

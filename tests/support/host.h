@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where the host is not all that it is: Valgrind computes without exception flags, stops no process
+ * and has opinions of its own on system calls; QEMU's user mode gives no memory back and knows
+ * little of what is resident. What needs that is skipped there. tools/configs.py says where that is.
+ */
+#ifndef SUPPORT_HOST_H
+#define SUPPORT_HOST_H
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+static inline bool under_valgrind(void)
+{
+	return getenv("FH_UNDER_VALGRIND") != NULL;
+}
+
+static inline bool under_qemu(void)
+{
+	return getenv("FH_UNDER_QEMU") != NULL;
+}
+
+#endif
