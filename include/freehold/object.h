@@ -130,6 +130,8 @@ struct fh_type {
 
 	/**
 	 * Base first. May fail: then what earlier levels did is undone and nothing is left (L7).
+	 * If the parent goes meanwhile, the birth fails with FH_EDEAD when init has returned; only
+	 * then come dispose, without name or parent, and finalize.
 	 */
 	enum fh_code (*init)(struct fh_object *object, void *state, struct fh_error *err);
 

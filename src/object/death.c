@@ -118,12 +118,26 @@ static void detach(struct fh_object *top)
 
 /* --- Leave (L6.5) --------------------------------------------------------------------------- */
 
+/* One word: either this sees SETTLED, or fh_object_settle() sees DISPOSING. */
 static void leave_one(struct fh_object *object)
 {
-	if (!(fh_object_set_flags(object, FH_OBJECT_DISPOSING) & FH_OBJECT_DISPOSING))
+	const uint32_t were = fh_object_set_flags(object, FH_OBJECT_DISPOSING);
+
+	if (!(were & FH_OBJECT_DISPOSING) && (were & FH_OBJECT_SETTLED))
 		fh_object_call_dispose(object);
 	fh_properties_drop_links(object);
 	fh_object_unlink(object);
+}
+
+bool fh_object_settle(struct fh_object *object, uint32_t flags)
+{
+	const uint32_t were = fh_object_set_flags(object, flags | FH_OBJECT_SETTLED);
+
+	if ((were & FH_OBJECT_SETTLED) || !(were & FH_OBJECT_DISPOSING))
+		return false;
+	fh_object_call_dispose(object);
+	fh_properties_drop_links(object);
+	return true;
 }
 
 /* The child created last of the child created last ... of @top, or itself; pinned. */
@@ -459,6 +473,7 @@ void fh_object_abort_birth(struct fh_object *object)
 {
 	struct late late = { 0 };
 
+	fh_object_settle(object, 0);
 	take_late(object, 0, &late);
 	if (late.contested) {
 		/* Control is at a part of it: it has to do the whole. */

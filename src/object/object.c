@@ -191,10 +191,13 @@ static struct fh_object *create(struct fh_machine *m, struct fh_object *parent, 
 		fh_object_abort_birth(object);
 		return NULL;
 	}
-	if (fh_object_is_alone(object, FH_LIFE_REF | FH_LIFE_PIN))
-		fh_object_set_flags_alone(object, FH_OBJECT_BORN);
-	else
-		fh_object_set_flags(object, FH_OBJECT_BORN);
+	if (fh_object_is_alone(object, FH_LIFE_REF | FH_LIFE_PIN)) {
+		fh_object_set_flags_alone(object, FH_OBJECT_BORN | FH_OBJECT_SETTLED);
+	} else if (fh_object_settle(object, FH_OBJECT_BORN)) {
+		fh_error_set(err, FH_EDEAD, "it was disposed of while it was being born");
+		fh_object_unref(object);
+		return NULL;
+	}
 	if (parent)
 		fh_object_unref(object); /* the parent's ref remains */
 	return object;

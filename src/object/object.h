@@ -46,6 +46,7 @@ enum fh_object_flag {
 	FH_OBJECT_BORN = 1 << 8,      /* init has succeeded: may be found */
 	FH_OBJECT_REALIZED = 1 << 9,  /* devices */
 	FH_OBJECT_BUILTIN = 1 << 10,  /* the machine's own: the ledger does not count it */
+	FH_OBJECT_SETTLED = 1 << 11,  /* the birth is over, well or not: see fh_object_settle() */
 	FH_OBJECT_DISPOSING = 1 << 12, /* whoever set it calls the dispose callbacks (L5) */
 	/* From this bit on: levels of the type whose init has succeeded, so that a failed birth undoes these. */
 	FH_OBJECT_LEVEL = 1 << 24,
@@ -185,6 +186,13 @@ static inline struct fh_object *fh_object_of(FH_ANY any)
 }
 
 /* --- Death (death.c) ------------------------------------------------------------------------ */
+
+/*
+ * The birth is over; @flags are set in the same moment. What is disposed of before, as when its parent
+ * goes, is so without its dispose callbacks, since init is still at work on it: they are called
+ * here. True: that was so, and the birth has failed.
+ */
+bool fh_object_settle(struct fh_object *object, uint32_t flags);
 
 /*
  * Undo a realize that failed half way. fh_object_rollback() disposes of everything below @object

@@ -31,8 +31,8 @@ void fh_machine_init_objects(struct fh_machine *m, const struct fh_machine_ops *
 	/* Relaxed: nobody else has the machine yet. */
 	atomic_store_explicit(&root->life, FH_LIFE_REF | FH_LIFE_PIN, memory_order_relaxed);
 	atomic_store_explicit(&root->flags,
-			      FH_OBJECT_SHOWN | FH_OBJECT_BORN | FH_OBJECT_BUILTIN |
-				      FH_OBJECT_EXPOSED | FH_OBJECT_FINDABLE,
+			      FH_OBJECT_SHOWN | FH_OBJECT_BORN | FH_OBJECT_SETTLED |
+				      FH_OBJECT_BUILTIN | FH_OBJECT_EXPOSED | FH_OBJECT_FINDABLE,
 			      memory_order_relaxed);
 }
 

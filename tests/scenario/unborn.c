@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Births whose parent is disposed of while they are in progress (L5, L7): whichever thread comes
+ * last calls the dispose callbacks, once, derived first, for the levels whose init succeeded.
+ */
+#include "support/probe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/point.h"
+
+static const struct fh_type plain_type = { .name = "plain" };
+
+static struct fh_object *parent; /* goes while a level of its child is being made */
+static int gone_at;	 /* the level whose init sees it go; 0: none */
+static int failing_at;	 /* the level whose init fails; 0: none */
+static const char *stop; /* where init of the last level waits, or NULL */
+static char trace[64];
+
+static void note(char what, int level)
+{
+	const size_t used = strlen(trace);
+
+	snprintf(trace + used, sizeof(trace) - used, "%s%c%d", used ? " " : "", what, level);
+}
+
+static enum fh_code init(struct fh_object *object, int *state, int level, struct fh_error *err)
+{
+	*state = level;
+	note('+', level);
+	fh_object_new_child(object, NULL, &plain_type, NULL);
+	if (level == gone_at) {
+		fh_object_dispose(parent);
+		CHECK(!fh_object_new_child(object, NULL, &plain_type, NULL));
+	}
+	if (level == 3 && stop)
+		FH_POINT(stop);
+	if (level == failing_at)
+		return fh_error_set(err, FH_EIO, "no luck");
+	return FH_OK;
+}
+
+#define LEVEL(n)                                                                                   \
+	static enum fh_code init_##n(struct fh_object *object, void *state, struct fh_error *err)  \
+	{                                                                                          \
+		return init(object, state, (n), err);                                              \
+	}                                                                                          \
+	static void dispose_##n(struct fh_object *object, void *state)                             \
+	{                                                                                          \
+		(void)object;                                                                      \
+		CHECK(*(int *)state == (n));                                                       \
+		note('d', (n));                                                                    \
+	}                                                                                          \
+	static void finalize_##n(struct fh_object *object, void *state)                            \
+	{                                                                                          \
+		(void)object;                                                                      \
+		CHECK(*(int *)state == (n));                                                       \
+		note('f', (n));                                                                    \
+	}
+LEVEL(1)
+LEVEL(2)
+LEVEL(3)
+
+#define LEVEL_TYPE(kind, n, above)                                                                 \
+	static const struct fh_type kind##_##n = {                                                 \
+		.name = #kind "-" #n,                                                              \
+		.parent = (above),                                                                 \
+		.state_size = sizeof(int),                                                         \
+		.init = init_##n,                                                                  \
+		.dispose = dispose_##n,                                                            \
+		.finalize = finalize_##n,                                                          \
+	}
+LEVEL_TYPE(thing, 1, &fh_object_type);
+LEVEL_TYPE(thing, 2, &thing_1);
+LEVEL_TYPE(thing, 3, &thing_2);
+LEVEL_TYPE(device, 1, &fh_device_type);
+LEVEL_TYPE(device, 2, &device_1);
+LEVEL_TYPE(device, 3, &device_2);
+
+/* In turn as a plain object and as a device; true if it was born. */
+static bool give_birth(bool device, struct fh_error *err)
+{
+	if (device)
+		return fh_device_new(parent, &device_3, "child", NULL, err);
+	return fh_object_new_child(parent, "child", &thing_3, err);
+}
+
+static struct fh_machine *begin(void)
+{
+	struct fh_machine *m = machine_begin();
+
+	trace[0] = '\0';
+	parent = fh_object_ref(fh_object_new_child(m, "parent", &plain_type, NULL));
+	return m;
+}
+
+static void end(struct fh_machine *m, const char *wanted)
+{
+	parent = fh_object_unref(parent);
+	machine_check_alive(m, 0);
+	assert_string_equal(trace, wanted);
+	machine_end(m);
+}
+
+static void parent_that_goes_during_init_fails_the_birth(void **unused)
+{
+	(void)unused;
+	failing_at = 0;
+	for (int i = 0; i < 6; i++) {
+		struct fh_machine *m = begin();
+		struct fh_error err = FH_ERROR_INIT;
+
+		gone_at = 1 + i / 2;
+		assert_false(give_birth(i % 2, &err));
+		assert_int_equal(err.code, FH_EDEAD);
+		end(m, "+1 +2 +3 d3 d2 d1 f3 f2 f1");
+	}
+}
+
+static void init_that_fails_when_the_parent_has_gone_is_undone_once(void **unused)
+{
+	static const char *const wanted[] = {
+		NULL, "+1", "+1 +2 d1 f1", "+1 +2 +3 d2 d1 f2 f1"
+	};
+
+	(void)unused;
+	for (failing_at = 1; failing_at <= 3; failing_at++) {
+		for (gone_at = 1; gone_at <= failing_at; gone_at++) {
+			for (int device = 0; device < 2; device++) {
+				struct fh_machine *m = begin();
+				struct fh_error err = FH_ERROR_INIT;
+
+				assert_false(give_birth(device, &err));
+				assert_int_equal(err.code, FH_EIO);
+				end(m, wanted[failing_at]);
+			}
+		}
+	}
+}
+
+/* --- Two threads ---------------------------------------------------------------------------- */
+
+static bool born;
+
+static void run_birth(void *arg)
+{
+	born = give_birth(arg, NULL);
+}
+
+static void run_dispose(void *unused)
+{
+	(void)unused;
+	fh_object_dispose(parent);
+}
+
+/*
+ * The dispose of the parent stops at @point, with the child in the tree and its init not over yet;
+ * then the birth ends before the dispose goes on, or after it is over.
+ */
+static void meet(const char *point, bool device, bool birth_first)
+{
+	struct fh_machine *m = begin();
+	struct worker parturient, undertaker;
+
+	stop = "test.init";
+	gone_at = failing_at = 0;
+	fh_point_arm(stop);
+	worker_start(&parturient, run_birth, device ? m : NULL);
+	assert_true(fh_point_wait(stop));
+	fh_point_arm(point);
+	worker_start(&undertaker, run_dispose, NULL);
+	assert_true(fh_point_wait(point));
+	fh_point_release(birth_first ? stop : point);
+	worker_join(birth_first ? &parturient : &undertaker);
+	fh_point_release(birth_first ? point : stop);
+	worker_join(birth_first ? &undertaker : &parturient);
+	stop = NULL;
+	/* Born before it was disposed of, or disposed of before it was born. */
+	assert_int_equal(born, birth_first && strcmp(point, "dispose.left") != 0);
+	end(m, "+1 +2 +3 d3 d2 d1 f3 f2 f1");
+}
+
+static void birth_and_the_parents_death_meet_at_any_point(void **unused)
+{
+	static const char *const points[] = {
+		"dispose.hidden", "drain.done", "dispose.before-detach", "dispose.detached",
+		"dispose.left",
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++)
+		for (int way = 0; way < 4; way++)
+			meet(points[i], way & 1, way & 2);
+}
+
+static int reset(void **unused)
+{
+	(void)unused;
+	fh_point_release_all();
+	stop = NULL;
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(parent_that_goes_during_init_fails_the_birth),
+		cmocka_unit_test(init_that_fails_when_the_parent_has_gone_is_undone_once),
+		cmocka_unit_test_teardown(birth_and_the_parents_death_meet_at_any_point, reset),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
