@@ -31,7 +31,7 @@ static void board_build(struct board *board)
 {
 	uint64_t random = 88172645463325252u;
 
-	board->m = fh_machine_new(NULL);
+	board->m = fh_machine_new(NULL, NULL);
 	board->memory = fh_machine_memory(board->m);
 	board->root = fh_space_root(board->memory);
 	for (size_t i = 0; i < COUNT; i++) {

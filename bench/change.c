@@ -55,7 +55,7 @@ static size_t heap_bytes(void)
 static void map_build(struct map *map, size_t count)
 {
 	*map = (struct map){ .count = count, .random = 88172645463325252u };
-	map->m = fh_machine_new(NULL);
+	map->m = fh_machine_new(NULL, NULL);
 	map->root = fh_space_root(fh_machine_memory(map->m));
 	map->regions = malloc(count * sizeof(*map->regions));
 

@@ -106,8 +106,8 @@ static void states(struct fh_machine *m, size_t count)
 
 void bench_device(void)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
-	struct fh_machine *other = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
+	struct fh_machine *other = fh_machine_new(NULL, NULL);
 	char name[] = "device00";
 
 	for (unsigned i = 0; i < SAVED; i++) {

@@ -90,7 +90,7 @@ static void sample(struct board *board)
 
 void bench_dirty(void)
 {
-	struct board board = { .m = fh_machine_new(NULL) };
+	struct board board = { .m = fh_machine_new(NULL, NULL) };
 
 	board.memory = fh_machine_memory(board.m);
 	board.ram = fh_region_new_ram(board.m, NULL, RAM_SIZE, NULL);

@@ -58,7 +58,7 @@ enum sharing { SHARED, APART, ELSEWHERE };
 /* @count further spaces: that show the same view, that show it shifted, or that show another map. */
 static double with_spaces(size_t count, enum sharing sharing)
 {
-	struct map map = { .m = fh_machine_new(NULL) };
+	struct map map = { .m = fh_machine_new(NULL, NULL) };
 	struct fh_region *root = fh_space_root(fh_machine_memory(map.m));
 	struct fh_region *other = fh_region_new_ram(map.m, NULL, 0x1000, NULL);
 	struct fh_region **aliases = calloc(count, sizeof(struct fh_region *));
@@ -119,7 +119,7 @@ static void grow_spaces(void)
 /* A map of REGIONS at the end of @depth containers, or aliases, behind each other. */
 static double with_depth(size_t depth, bool aliases)
 {
-	struct map map = { .m = fh_machine_new(NULL) };
+	struct map map = { .m = fh_machine_new(NULL, NULL) };
 	struct fh_region *upper = fh_space_root(fh_machine_memory(map.m));
 	struct fh_region *levels[DEEPEST + 1];
 	double cost;
@@ -177,7 +177,7 @@ static void listener_costs(void)
 {
 	static const struct fh_listener_ops ops = { .add = hear_section, .remove = hear_section };
 	enum { LISTENERS = 100 };
-	struct map map = { .m = fh_machine_new(NULL) };
+	struct map map = { .m = fh_machine_new(NULL, NULL) };
 	struct fh_space *memory = fh_machine_memory(map.m);
 	struct fh_region *other = fh_region_new_ram(map.m, NULL, 0x1000, NULL);
 	struct fh_space *quiet = fh_space_new(map.m, NULL, other);

@@ -34,7 +34,7 @@ static double create_destroy(size_t count)
 	const double start = bench_now();
 
 	for (size_t i = 0; i < count; i++) {
-		struct fh_machine *m = fh_machine_new(NULL);
+		struct fh_machine *m = fh_machine_new(NULL, NULL);
 
 		fh_machine_destroyp(&m);
 	}
@@ -50,7 +50,7 @@ static void crowd(void)
 	double start = bench_now();
 
 	for (size_t i = 0; i < count; i++)
-		machines[i] = fh_machine_new(NULL);
+		machines[i] = fh_machine_new(NULL, NULL);
 	bench_sample(bench_row("machine.create.n1000", "us"),
 		     (bench_now() - start) / (double)count / 1000);
 	bench_sample(bench_row("machine.bytes", "B"),

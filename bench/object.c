@@ -247,7 +247,7 @@ static void paths(struct fh_machine *m, size_t count)
 void bench_object(void)
 {
 	const size_t count = bench_scale(1000000);
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 	struct fh_object *object = fh_object_new(m, &value_type, NULL);
 
 	for (int sample = 0; sample < 11; sample++) {

@@ -52,7 +52,11 @@ static const struct fh_type disk_type = {
 
 int main(void)
 {
-	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL);
+	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL, NULL);
+
+	if (!m)
+		return 1;
+
 	struct fh_space *memory = fh_machine_memory(m);
 	struct fh_region *ram = fh_region_new_ram(m, "ram", 0x10000, NULL);
 	struct fh_device *device = fh_device_plug(m, &disk_type, "disk0", NULL, NULL);

@@ -36,8 +36,10 @@ bool fh_hook_no_memory(size_t size, unsigned attempt)
 
 int main(void)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 
+	if (!m)
+		return 1;
 	cache = malloc(1 << 20);
 
 	/* As the library would call it. */

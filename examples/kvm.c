@@ -205,7 +205,11 @@ static bool run(const struct host *host, struct fh_kvm *kvm, struct board *board
 
 int main(void)
 {
-	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL);
+	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL, NULL);
+
+	if (!m)
+		return 1;
+
 	struct fh_region *root = fh_space_root(fh_machine_memory(m));
 	struct board board = { .m = m };
 	struct fh_error err = FH_ERROR_INIT;

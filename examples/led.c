@@ -43,13 +43,15 @@ static const struct fh_type led_type = {
 
 int main(void)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
-	struct fh_space *memory = fh_machine_memory(m);
 	struct fh_error err = FH_ERROR_INIT;
-	struct fh_device *led = fh_device_plug(m, &led_type, "led0", NULL, &err);
+	struct fh_machine *m = fh_machine_new(NULL, &err);
+	struct fh_device *led = m ? fh_device_plug(m, &led_type, "led0", NULL, &err) : NULL;
 
 	if (!led)
 		return fprintf(stderr, "%s\n", err.message), 1;
+
+	struct fh_space *memory = fh_machine_memory(m);
+
 	fh_region_add(fh_space_root(memory), fh_device_region(led, "regs"), 0x10000000, 0);
 
 	enum fh_tx tx = fh_space_store32(memory, 0x10000000, 7, FH_LE); /* from any thread */

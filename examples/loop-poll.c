@@ -136,12 +136,17 @@ int main(void)
 			     .timer = timerfd_create(CLOCK_MONOTONIC,
 						     TFD_CLOEXEC | TFD_NONBLOCK) };
 	const struct fh_machine_options options = { .loop_ops = &loop_ops, .loop = &loop };
-	struct fh_machine *m = fh_machine_new(&options);
-	struct fh_device *ticker = fh_device_plug(m, &ticker_type, "ticker", NULL, NULL);
 	bool gone = false;
 	pthread_t guest;
 
-	if (loop.asked < 0 || loop.timer < 0 || !ticker)
+	if (loop.asked < 0 || loop.timer < 0)
+		return 1;
+
+	struct fh_machine *m = fh_machine_new(&options, NULL);
+	struct fh_device *ticker =
+		m ? fh_device_plug(m, &ticker_type, "ticker", NULL, NULL) : NULL;
+
+	if (!ticker)
 		return 1;
 	fh_region_add(fh_space_root(fh_machine_memory(m)), fh_device_region(ticker, "regs"), 0, 0);
 	fh_object_watch(ticker, m, set_true, &gone);

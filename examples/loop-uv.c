@@ -70,8 +70,8 @@ static bool loop_open(struct loop *loop)
 		return false;
 	loop->asked.data = loop;
 	loop->expired.data = loop;
-	loop->machine = fh_machine_new(&options); /* last: it may ask for a poll at once */
-	return true;
+	loop->machine = fh_machine_new(&options, NULL); /* last: it may ask for a poll at once */
+	return loop->machine;
 }
 
 /* The machine first, which asks to be polled until it is gone. */

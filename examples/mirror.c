@@ -44,7 +44,11 @@ static const struct fh_listener_ops mirror_ops = {
 
 int main(void)
 {
-	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL);
+	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL, NULL);
+
+	if (!m)
+		return 1;
+
 	struct fh_space *memory = fh_machine_memory(m);
 	struct fh_region *root = fh_space_root(memory);
 	struct fh_region *ram = fh_region_new_ram(m, "ram", 0x10000, NULL);

@@ -38,7 +38,11 @@ static void *read_on(void *arg)
 
 int main(void)
 {
-	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL);
+	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL, NULL);
+
+	if (!m)
+		return 1;
+
 	struct reader reader = { .memory = fh_machine_memory(m) };
 	struct fh_region *root = fh_space_root(reader.memory);
 	struct fh_region *zeros = fh_region_new_ram(m, "zeros", 0x1000, NULL);

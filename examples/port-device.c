@@ -229,7 +229,11 @@ static bool run(struct fh_machine *m, struct fh_device *port, struct fh_device *
 
 int main(void)
 {
-	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL);
+	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL, NULL);
+
+	if (!m)
+		return 1;
+
 	struct fh_error err = FH_ERROR_INIT;
 	const struct fh_setting wrong[] = { { "period", "0" }, { 0 } };
 	const struct fh_setting settings[] = { { "period", "100" }, { 0 } };

@@ -37,7 +37,11 @@ static uint64_t copy_round(struct fh_region *ram, uint64_t size, struct copy *co
 
 int main(void)
 {
-	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL);
+	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL, NULL);
+
+	if (!m)
+		return 1;
+
 	struct fh_space *memory = fh_machine_memory(m);
 	struct fh_region *ram = fh_region_new_ram(m, "ram", 0x10000, NULL);
 	static uint8_t other[0x10000];

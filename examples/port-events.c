@@ -59,7 +59,11 @@ static void *work(void *arg)
 
 int main(void)
 {
-	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL);
+	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL, NULL);
+
+	if (!m)
+		return 1;
+
 	struct fh_space *memory = fh_machine_memory(m);
 	struct fh_device *device = fh_device_plug(m, &queue_type, "queue", NULL, NULL);
 	int fd = eventfd(0, EFD_CLOEXEC);

@@ -91,7 +91,11 @@ static const struct fh_type board_type = { .name = "board" };
 
 int main(void)
 {
-	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL);
+	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL, NULL);
+
+	if (!m)
+		return 1;
+
 	struct fh_object *board = fh_object_new_child(m, "board", &board_type, NULL);
 	struct fh_region *ram = fh_region_new_ram(board, "ram", 0x10000, NULL);
 	struct fh_device *device = fh_device_plug(m, &iommu_type, "iommu", NULL, NULL);

@@ -133,7 +133,11 @@ static const struct fh_type card_type = {
 
 int main(void)
 {
-	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL);
+	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL, NULL);
+
+	if (!m)
+		return 1;
+
 	struct fh_space *memory = fh_machine_memory(m);
 	struct fh_device *card = fh_device_plug(m, &card_type, "card", NULL, NULL);
 	uint32_t value = 0;

@@ -72,7 +72,11 @@ static bool plug_parts(struct fh_object *board, struct fh_space *memory, struct 
 
 int main(void)
 {
-	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL);
+	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL, NULL);
+
+	if (!m)
+		return 1;
+
 	struct fh_space *memory = fh_machine_memory(m);
 	struct fh_object *board = fh_object_new_child(m, "board", &board_type, NULL);
 	struct fh_error err = FH_ERROR_INIT;

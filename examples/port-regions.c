@@ -125,7 +125,11 @@ static bool change(struct fh_object *board, struct fh_machine *m, struct fh_spac
 
 int main(void)
 {
-	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL);
+	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL, NULL);
+
+	if (!m)
+		return 1;
+
 	struct fh_space *memory = fh_machine_memory(m);
 	struct fh_object *board = fh_object_new_child(m, "board", &board_type, NULL);
 

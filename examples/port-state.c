@@ -90,8 +90,12 @@ static const struct fh_type clock_type = {
 
 int main(void)
 {
-	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *from = fh_machine_new(NULL);
-	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *to = fh_machine_new(NULL);
+	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *from = fh_machine_new(NULL, NULL);
+	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *to = fh_machine_new(NULL, NULL);
+
+	if (!from || !to)
+		return 1;
+
 	struct fh_device *old = fh_device_plug(from, &clock_type, "clock", NULL, NULL);
 	struct fh_device *new = fh_device_plug(to, &clock_type, "clock", NULL, NULL);
 	struct fh_error err = FH_ERROR_INIT;

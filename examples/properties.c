@@ -67,7 +67,11 @@ static bool show_property(const struct fh_type *level, const struct fh_property 
 
 int main(void)
 {
-	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL);
+	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL, NULL);
+
+	if (!m)
+		return 1;
+
 	static const struct fh_property notes = { .name = "notes", .kind = FH_PROPERTY_STRING,
 						  .preset = "second hand" };
 	struct fh_error err = FH_ERROR_INIT;

@@ -139,7 +139,9 @@ struct board {
 
 static bool board_make(struct board *board, struct fh_error *err)
 {
-	board->m = fh_machine_new(NULL);
+	board->m = fh_machine_new(NULL, err);
+	if (!board->m)
+		return false;
 	board->controller = fh_device_plug(board->m, &controller_type, "controller", NULL, err);
 	if (!board->controller)
 		return false;

@@ -46,7 +46,11 @@ static bool show(const struct fh_type *level, const struct fh_property *property
 
 int main(void)
 {
-	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL);
+	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL, NULL);
+
+	if (!m)
+		return 1;
+
 	struct fh_error err = FH_ERROR_INIT;
 	const struct fh_setting spare[] = { { "capacity", "1G" }, { NULL, NULL } };
 	const struct fh_setting first[] = { { "mode", "ro" }, { "mirror", "/nvme1" }, { 0 } };

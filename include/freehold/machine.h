@@ -39,10 +39,13 @@ struct fh_machine_options {
 };
 
 /**
- * A new machine (owned by caller), never NULL: where the host has no thread for it, the process
- * stops. @options NULL: defaults.
+ * A new machine (owned by caller). NULL, with FH_EAGAIN in @err and nothing left behind, where the
+ * host has no thread for it (ulimit -u, the limits of a control group, address space for a stack)
+ * or the process none of its thread-specific keys. @options NULL: defaults. Any thread; the options'
+ * functions may be called before it returns.
  */
-FH_API struct fh_machine *fh_machine_new(const struct fh_machine_options *options);
+FH_API struct fh_machine *fh_machine_new(const struct fh_machine_options *options,
+					 struct fh_error *err);
 
 /**
  * Dispose of everything in the tree, last created first, drain, and free the machine (consumed if

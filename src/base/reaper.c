@@ -181,11 +181,14 @@ static void *reaper_main(void *arg)
 
 struct fh_reaper *fh_reaper_new(struct fh_error *err)
 {
-	struct fh_reaper *reaper = fh_zalloc_aligned(sizeof(*reaper), _Alignof(struct fh_reaper));
+	struct fh_reaper *reaper;
 	sigset_t all;
 	sigset_t before;
 	int failed;
 
+	if (fh_thread_prepare(err) != FH_OK)
+		return NULL;
+	reaper = fh_zalloc_aligned(sizeof(*reaper), _Alignof(struct fh_reaper));
 	atomic_store_explicit(&reaper->limit, FH_REAPER_LIMIT_DEFAULT, memory_order_relaxed);
 	fh_gate_init(&reaper->progress);
 	/* The thread inherits the mask: no handler of the embedder ever runs on it. */
@@ -195,7 +198,7 @@ struct fh_reaper *fh_reaper_new(struct fh_error *err)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (failed) {
 		errno = failed;
-		fh_error_set(err, FH_EAGAIN, "cannot start the reaper's thread: %m");
+		fh_error_set(err, FH_EAGAIN, "the host has no thread for a machine: %m");
 		fh_free(reaper);
 		return NULL;
 	}

@@ -36,7 +36,7 @@ struct fh_deferred {
 /* What may wait to be released before fh_reaper_over_limit() asks for patience. */
 #define FH_REAPER_LIMIT_DEFAULT ((size_t)64 << 20)
 
-/* Starts a reaper (owned by caller). NULL, with err set, if no thread can be had. */
+/* Starts a reaper (owned by caller). NULL, with FH_EAGAIN in err, if no thread can be had. */
 struct fh_reaper *fh_reaper_new(struct fh_error *err);
 
 /*

@@ -15,7 +15,8 @@
 _Thread_local struct fh_thread *fh_thread_current;
 
 static pthread_key_t thread_key;
-static pthread_once_t thread_key_once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t thread_key_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool thread_key_made; /* under its lock */
 
 /* The destructor of the key. If a later one calls fh_thread_self(), the key is set again and glibc
  * comes round once more (R2). */
@@ -36,9 +37,24 @@ static void thread_end(void *ptr)
 	fh_free(t);
 }
 
-static void thread_key_make(void)
+/* False: the process has no key left at this moment. */
+static bool thread_key_make(void)
 {
-	fh_assert(pthread_key_create(&thread_key, thread_end) == 0);
+	bool made;
+
+	pthread_mutex_lock(&thread_key_lock);
+	if (!thread_key_made)
+		thread_key_made = pthread_key_create(&thread_key, thread_end) == 0;
+	made = thread_key_made;
+	pthread_mutex_unlock(&thread_key_lock);
+	return made;
+}
+
+enum fh_code fh_thread_prepare(struct fh_error *err)
+{
+	if (thread_key_make())
+		return FH_OK;
+	return fh_error_set(err, FH_EAGAIN, "the process has no thread-specific key left");
 }
 
 /* A block whose address has a low half that is not zero (R4): one in 2^26 is passed over. */
@@ -58,7 +74,7 @@ struct fh_thread *fh_thread_new(void)
 {
 	struct fh_thread *t;
 
-	fh_assert(pthread_once(&thread_key_once, thread_key_make) == 0);
+	fh_assert(thread_key_make());
 	t = thread_alloc();
 	if (pthread_setspecific(thread_key, t) != 0)
 		fh_out_of_memory(sizeof(*t));

@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <freehold/base.h>
+
 #include "base/assert.h"
 
 /*
@@ -79,6 +81,12 @@ struct fh_thread {
 /* NULL until first use. Only fh_thread_self() and thread.c touch it. */
 extern _Thread_local struct fh_thread *fh_thread_current
 	__attribute__((visibility("hidden"), tls_model("initial-exec")));
+
+/*
+ * Takes the key on which all blocks hang, once for the process. FH_EAGAIN: it has none left. Where
+ * nobody prepared, the first block does, and asserts it.
+ */
+enum fh_code fh_thread_prepare(struct fh_error *err);
 
 /* Makes the calling thread's block. */
 struct fh_thread *fh_thread_new(void) __attribute__((cold, noinline, returns_nonnull));

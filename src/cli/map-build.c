@@ -326,8 +326,12 @@ enum fh_code fh_map_build(struct fh_map *map, struct fh_error *err)
 
 	if (backing == MAP_FAILED)
 		return fh_error_set(err, FH_ENOMEM, "not enough memory for it");
+	map->m = fh_machine_new(NULL, err);
+	if (!map->m) {
+		munmap(backing, page);
+		return FH_EAGAIN;
+	}
 	map->backing = backing;
-	map->m = fh_machine_new(NULL);
 	code = make_regions(map, err);
 	if (code == FH_OK)
 		code = connect_regions(map, err);

@@ -262,7 +262,9 @@ static bool set_up(struct run *run, struct fh_error *err)
 
 	const struct fh_machine_options options = { .loop_ops = &loop_ops, .loop = run };
 
-	t->m = fh_machine_new(&options);
+	t->m = fh_machine_new(&options, err);
+	if (t->m == NULL)
+		return false;
 	t->memory = fh_machine_memory(t->m);
 	t->system = fh_space_root(t->memory);
 	t->ram = fh_region_new_ram(t->m, "ram", FH_TORTURE_RAM_SIZE, err);

@@ -169,12 +169,16 @@ static void make_memory(struct fh_machine *m)
 	m->memory = space;
 }
 
-struct fh_machine *fh_machine_new(const struct fh_machine_options *options)
+struct fh_machine *fh_machine_new(const struct fh_machine_options *options, struct fh_error *err)
 {
 	struct fh_machine *m = fh_new(struct fh_machine);
 
+	/* First: only this can fail, and then nothing is to be undone. */
+	if (fh_machine_init_objects(m, &machine_ops, options, err) != FH_OK) {
+		fh_free(m);
+		return NULL;
+	}
 	m->devices = devices_new();
-	fh_machine_init_objects(m, &machine_ops, options);
 	fh_topology_init(m);
 	make_memory(m);
 	return m;

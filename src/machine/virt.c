@@ -349,7 +349,11 @@ struct virt *virt_new(const struct machine_options *options, struct loop *loop,
 	}
 	v->o = options;
 	v->loop = loop;
-	v->m = fh_machine_new(&machine);
+	v->m = fh_machine_new(&machine, err);
+	if (!v->m) {
+		free(v);
+		return NULL;
+	}
 	v->memory = fh_machine_memory(v->m);
 	if (make(v, err) != FH_OK) {
 		virt_free(v, NULL);

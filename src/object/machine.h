@@ -137,9 +137,13 @@ static inline void fh_links_acquire(struct fh_machine *m) FH_ACQUIRE(m->links_lo
 
 /* --- Parts of the layer --------------------------------------------------------------------- */
 
-/* object layer's part of fh_machine_new() and of the end of fh_machine_destroy(). */
-void fh_machine_init_objects(struct fh_machine *m, const struct fh_machine_ops *ops,
-			     const struct fh_machine_options *options);
+/*
+ * object layer's part of fh_machine_new() and of the end of fh_machine_destroy(). Init fails, with
+ * err set and the machine as it was, if it has no reaper.
+ */
+enum fh_code fh_machine_init_objects(struct fh_machine *m, const struct fh_machine_ops *ops,
+				     const struct fh_machine_options *options,
+				     struct fh_error *err);
 void fh_machine_fini_objects(struct fh_machine *m);
 
 /* tree.c: the object's path as it is, or was last, as a string to be fh_free'd. Tree lock held. */

@@ -8,18 +8,20 @@
 static const struct fh_core_ops root_core = { .size = sizeof(struct fh_object) };
 static const struct fh_type root_type = { .name = "machine", .core = &root_core };
 
-void fh_machine_init_objects(struct fh_machine *m, const struct fh_machine_ops *ops,
-			     const struct fh_machine_options *options)
+enum fh_code fh_machine_init_objects(struct fh_machine *m, const struct fh_machine_ops *ops,
+				     const struct fh_machine_options *options,
+				     struct fh_error *err)
 {
 	struct fh_object *root = &m->root;
 
+	m->reaper = fh_reaper_new(err);
+	if (!m->reaper)
+		return FH_EAGAIN;
 	m->ops = ops;
 	if (options && options->loop_ops) {
 		m->loop_ops = *options->loop_ops;
 		m->loop = options->loop;
 	}
-	m->reaper = fh_reaper_new(NULL);
-	fh_assert(m->reaper);
 	if (options && options->retired_limit)
 		fh_reaper_set_limit(m->reaper, options->retired_limit);
 	fh_list_init(&m->objects);
@@ -34,6 +36,7 @@ void fh_machine_init_objects(struct fh_machine *m, const struct fh_machine_ops *
 			      FH_OBJECT_SHOWN | FH_OBJECT_BORN | FH_OBJECT_SETTLED |
 				      FH_OBJECT_BUILTIN | FH_OBJECT_EXPOSED | FH_OBJECT_FINDABLE,
 			      memory_order_relaxed);
+	return FH_OK;
 }
 
 void fh_machine_fini_objects(struct fh_machine *m)

@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 3 * REGISTERS_REGIONS)
 		return 0;
-	m = fh_machine_new(NULL);
+	m = fh_machine_new(NULL, NULL);
 	for (int i = 0; i < REGISTERS_REGIONS; i++, data += 3, size -= 3) {
 		const unsigned length = 1 + data[2] % REGISTERS_MOST;
 

@@ -189,7 +189,7 @@ static void world_begin(struct world *world)
 {
 	static const struct fh_property own = { .name = "own", .kind = FH_PROPERTY_SIZE };
 
-	world->m = fh_machine_new(NULL);
+	world->m = fh_machine_new(NULL, NULL);
 	fh_machine_add_type(world->m, &type, NULL);
 	world->device = fh_device_new(world->m, &type, "device", NULL, NULL);
 	fh_object_add_property(world->device, &own, NULL, NULL, NULL);

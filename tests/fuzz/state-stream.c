@@ -255,7 +255,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size == 0)
 		return 0;
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 	struct fh_device *device = fh_device_plug(m, &type, "device", NULL, NULL);
 	struct state *state = fh_device_state(device);
 	uint8_t *copy = malloc(size); /* of just its size behind the first byte, too */

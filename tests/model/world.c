@@ -256,7 +256,7 @@ struct world *world_new(void)
 	struct model_region *root = &world->model.regions[0];
 
 	model_init(&world->model);
-	world->m = fh_machine_new(NULL);
+	world->m = fh_machine_new(NULL, NULL);
 	world->rng.state = 1;
 	world->ears = ears_new();
 	for (int i = 0; i < MODEL_SPACES; i++) {

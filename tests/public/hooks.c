@@ -31,7 +31,7 @@ static void shared_library_calls_the_programs_hook(void **state)
 
 	(void)state;
 	if (child == 0) {
-		struct fh_machine *m = fh_machine_new(NULL);
+		struct fh_machine *m = fh_machine_new(NULL, NULL);
 
 		fh_read_begin();
 		fh_machine_drain(m); /* a programmer's error: it waits, in a read section */

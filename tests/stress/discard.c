@@ -170,7 +170,7 @@ static void *change_all_the_time(void *arg)
 
 static void listeners_are_told_of_exactly_what_is_there(void **state)
 {
-	struct world world = { .m = fh_machine_new(NULL) };
+	struct world world = { .m = fh_machine_new(NULL, NULL) };
 	pthread_t ears[EARS], writer, changer;
 	uint32_t seed = 1;
 

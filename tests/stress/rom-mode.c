@@ -140,7 +140,7 @@ static void change(struct world *world, struct fh_region *flash, bool rom_mode)
 
 static void readers_see_one_mode_or_the_other(void **state)
 {
-	struct world world = { .m = fh_machine_new(NULL) };
+	struct world world = { .m = fh_machine_new(NULL, NULL) };
 	struct fh_region *flash =
 		fh_region_new_rom_device(world.m, NULL, SIZE, &flash_ops, NULL, NULL);
 	struct fh_region *alias = fh_region_new_alias(world.m, NULL, flash, 0, SIZE);

@@ -4,7 +4,7 @@
 
 int main(void)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 	struct fh_space *memory = fh_machine_memory(m);
 	struct fh_region *ram = fh_region_new_ram(m, "ram", 0x1000, NULL);
 	uint32_t value = 0;

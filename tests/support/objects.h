@@ -67,9 +67,8 @@ static inline int set_up(void **state)
 	struct fh_machine *m = fh_new(struct fh_machine);
 
 	domain = (struct test_domain){ false, 0 };
-	fh_machine_init_objects(m, &ops, NULL);
 	*state = m;
-	return 0;
+	return fh_machine_init_objects(m, &ops, NULL, NULL);
 }
 
 static inline void settle(struct fh_machine *m)

@@ -210,7 +210,7 @@ struct fh_device *probe_plug(FH_ANY parent, const char *name, struct probe_hooks
 
 struct fh_machine *machine_begin(void)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 
 	assert_non_null(m);
 	return m;

@@ -179,7 +179,7 @@ static void exports_are_found_by_name_and_index(void **state)
 
 static void realize_in_a_transaction(void)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 	struct fh_device *device = part_new(m, "x", NULL);
 
 	fh_edit_begin(m);
@@ -188,7 +188,7 @@ static void realize_in_a_transaction(void)
 
 static void realize_in_a_section(void)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 	struct fh_device *device = part_new(m, "x", NULL);
 
 	fh_read_begin();
@@ -203,7 +203,7 @@ static void realize_child(void *state)
 
 static void realize_in_a_callback_of_the_domain(void)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 	struct fh_device *device = fh_device_plug(m, &part_type, "x", NULL, NULL);
 
 	fh_device_call(device, realize_child, part_new(device, "child", NULL));
@@ -211,7 +211,7 @@ static void realize_in_a_callback_of_the_domain(void)
 
 static void name_two_lines_alike(void)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 	struct fh_device *device = fh_device_plug(m, &part_type, "x", NULL, NULL);
 
 	fh_irq_new(device, "irq");

@@ -38,7 +38,7 @@ static struct fh_region *new_ram(const struct fh_ram_options *options)
 static int setup(void **state)
 {
 	(void)state;
-	m = fh_machine_new(NULL);
+	m = fh_machine_new(NULL, NULL);
 	memory = fh_machine_memory(m);
 	ram = new_ram(&(struct fh_ram_options){ .backing = FH_RAM_MEMFD });
 	bytes = fh_region_ram(ram);

@@ -660,7 +660,7 @@ static void inputs_may_be_unplugged_while_they_are_driven(void **state)
 
 static void drive_in_a_transaction(void)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 	struct fh_irq *out = output_new(board_plug(m, "board"), "out");
 
 	fh_edit_begin(m);
@@ -675,7 +675,7 @@ static void edit_in_sink(void *state, bool level)
 
 static void sink_that_edits(void)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 	struct fh_device *board = board_plug(m, "board");
 	struct fh_irq *out = output_new(board, "out");
 
@@ -685,7 +685,7 @@ static void sink_that_edits(void)
 
 static void drive_an_input(void)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 
 	fh_irq_raise(fh_irq_new_input(board_plug(m, "board"), "in", NULL, NULL));
 }

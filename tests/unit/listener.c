@@ -22,7 +22,7 @@ static int setup(void **state)
 	struct fh_region *far;
 
 	(void)state;
-	m = fh_machine_new(NULL);
+	m = fh_machine_new(NULL, NULL);
 	memory = fh_machine_memory(m);
 	root = fh_space_root(memory);
 	/* So that the root does not show the same as the one region that a test adds. */

@@ -23,7 +23,7 @@ static struct fh_region *root;
 static int setup(void **state)
 {
 	(void)state;
-	m = fh_machine_new(NULL);
+	m = fh_machine_new(NULL, NULL);
 	memory = fh_machine_memory(m);
 	root = fh_space_root(memory);
 	return 0;

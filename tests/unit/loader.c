@@ -31,7 +31,7 @@ static int make_world(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
-	w->m = fh_machine_new(NULL);
+	w->m = fh_machine_new(NULL, NULL);
 	w->memory = fh_machine_memory(w->m);
 	w->ram = fh_region_new_ram(w->m, "ram", SIZE, NULL);
 	fh_region_add(fh_space_root(w->memory), w->ram, RAM, 0);

@@ -32,7 +32,7 @@ static int set_up(void **state)
 	w->loop = loop_new(NULL);
 	assert_non_null(w->loop);
 	options.loop = w->loop;
-	w->m = fh_machine_new(&options);
+	w->m = fh_machine_new(&options, NULL);
 	w->runner = pthread_self();
 	*state = w;
 	return 0;

@@ -23,7 +23,7 @@ static const struct fh_loop_ops loop_ops = { .post = loop_post };
 static struct fh_machine *looped_machine(void)
 {
 	const struct fh_machine_options options = { .loop_ops = &loop_ops, .loop = &posts };
-	struct fh_machine *m = fh_machine_new(&options);
+	struct fh_machine *m = fh_machine_new(&options, NULL);
 
 	posts = 0;
 	return m;
@@ -33,7 +33,7 @@ static struct fh_machine *looped_machine(void)
 
 static void new_machine_has_an_empty_memory(void **state)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 	struct fh_region_info info = fh_region_get_info(fh_space_root(fh_machine_memory(m)));
 	struct fh_object *memory = fh_object_find(m, "/memory");
 	uint8_t byte;
@@ -81,7 +81,7 @@ static const struct fh_type plain_type = {
 
 static void destroy_disposes_of_the_last_created_first(void **state)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 	struct fh_object *a = fh_object_new_child(m, "a", &plain_type, NULL);
 
 	(void)state;
@@ -98,7 +98,7 @@ static void destroy_disposes_of_the_last_created_first(void **state)
 
 static void machine_that_is_still_in_use_stays(void **state)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 	struct fh_object *kept = fh_object_ref(fh_object_new_child(m, "kept", &plain_type, NULL));
 	struct fh_region *ram = fh_region_new_ram(m, NULL, 4096, NULL);
 	struct fh_region *root = fh_object_ref(fh_space_root(fh_machine_memory(m)));
@@ -123,7 +123,7 @@ static void machine_that_is_still_in_use_stays(void **state)
 
 static void destroy_with_survivors(void)
 {
-	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL);
+	FH_CLEANUP(fh_machine_destroyp) struct fh_machine *m = fh_machine_new(NULL, NULL);
 
 	fh_object_ref(fh_object_new_child(m, "survivor", &plain_type, NULL));
 }
@@ -137,14 +137,14 @@ static const struct fh_type board_type = { .name = "board", .parent = &fh_device
 
 static void poll_in_a_callback(void)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 
 	fh_device_call(fh_device_plug(m, &board_type, "board", NULL, NULL), poll_it, m);
 }
 
 static void drain_in_a_section(void)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 
 	fh_read_begin();
 	fh_machine_drain(m);
@@ -166,7 +166,7 @@ static void machines_do_not_share_anything(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 3; i++) {
-		machines[i] = fh_machine_new(NULL);
+		machines[i] = fh_machine_new(NULL, NULL);
 		probe_plug(machines[i], "probe", &hooks, 0x1000 * i);
 	}
 	for (unsigned i = 0; i < 3; i++)
@@ -179,7 +179,7 @@ static void machines_do_not_share_anything(void **state)
 
 static void now_goes_forward(void **state)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 	const uint64_t first = fh_machine_now(m);
 
 	(void)state;
@@ -297,7 +297,7 @@ static const struct fh_type link_type = {
 
 static void drain_waits_for_what_finalizers_let_go(void **state)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 	struct fh_object *first = NULL;
 
 	(void)state;

@@ -50,7 +50,7 @@ static struct fh_region *keep(struct fh_region *region, const char *name)
 static int setup(void **state)
 {
 	(void)state;
-	m = fh_machine_new(NULL);
+	m = fh_machine_new(NULL, NULL);
 	memory = fh_machine_memory(m);
 	root = fh_space_root(memory);
 	box = keep(fh_region_new_container(m, NULL, 0x2000), "box");

@@ -35,7 +35,7 @@ static int setup(void **state)
 	watched_begin();
 	for (unsigned i = 0; i < WATCHED_SIZE; i++)
 		watched.page[i] = (uint8_t)(i * 7 + 1);
-	m = fh_machine_new(NULL);
+	m = fh_machine_new(NULL, NULL);
 	memory = fh_machine_memory(m);
 	bar = fh_region_new_ram_device(m, NULL, WATCHED_SIZE, watched.page, count_release, NULL);
 	fh_region_add(fh_space_root(memory), bar, BASE, 0);

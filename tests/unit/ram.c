@@ -36,7 +36,7 @@ static char path[64];
 static int setup(void **state)
 {
 	(void)state;
-	m = fh_machine_new(NULL);
+	m = fh_machine_new(NULL, NULL);
 	memory = fh_machine_memory(m);
 	snprintf(path, sizeof(path), "/tmp/freehold-ram-%d", (int)getpid());
 	return 0;

@@ -19,7 +19,7 @@ static struct fh_region *root;
 static int setup(void **state)
 {
 	(void)state;
-	m = fh_machine_new(NULL);
+	m = fh_machine_new(NULL, NULL);
 	root = fh_space_root(fh_machine_memory(m));
 	return 0;
 }
@@ -178,7 +178,7 @@ static void constructor_that_fails_has_taken_nothing(void **state)
 
 static void add_refuses_what_cannot_be_and_changes_nothing(void **state)
 {
-	struct fh_machine *other = fh_machine_new(NULL);
+	struct fh_machine *other = fh_machine_new(NULL, NULL);
 	struct fh_region *a = container(), *b = container(), *dead = container();
 	struct fh_region *foreign = fh_region_new_container(other, NULL, 0x10);
 
@@ -511,7 +511,7 @@ static void long_transactions_leave_no_long_lists(void **state)
 
 static void commit_without_begin(void)
 {
-	fh_edit_commit(fh_machine_new(NULL));
+	fh_edit_commit(fh_machine_new(NULL, NULL));
 }
 
 static void misuse_is_asserted(void **state)

@@ -24,7 +24,7 @@ static int board_setup(void **state)
 {
 	struct board *board = calloc(1, sizeof(*board));
 
-	board->m = fh_machine_new(NULL);
+	board->m = fh_machine_new(NULL, NULL);
 	board->space = fh_machine_memory(board->m);
 	board->root = fh_space_root(board->space);
 	*state = board;

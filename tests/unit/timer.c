@@ -43,7 +43,7 @@ static int set_up(void **state)
 
 	told.posts = 0;
 	told.deadline = 0;
-	*state = fh_machine_new(&options);
+	*state = fh_machine_new(&options, NULL);
 	told.posts = 0;
 	return 0;
 }
