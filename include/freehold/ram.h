@@ -160,7 +160,9 @@ FH_API enum fh_code fh_region_flush(struct fh_region *region, uint64_t offset, u
  * A part of a region that is discarded is given back to the host, and reads as zeros. Its addresses
  * stay valid, for the guest, for mappings and for pointers: who writes there has memory again, and
  * loses what was written when the part is populated. So whether it is used is an agreement with the
- * guest (of virtio-mem, or a balloon), and the map is not changed by it.
+ * guest (of virtio-mem, or a balloon), and the map is not changed by it. Of huge pages the host has
+ * only so many: who touches what was discarded, and finds that others have taken them all, gets a
+ * signal of the host's, SIGBUS.
  *
  * Who gives the memory to something that does not notice (a device that is passed through and has
  * its pages pinned by the host) either is a discard listener, and uses only what it is told of, or
@@ -184,8 +186,9 @@ FH_API enum fh_code fh_region_discard(struct fh_region *region, uint64_t offset,
 
 /**
  * Have all of @offset..@offset + @size - 1 populated: what is not is zeroed, with @preallocate also
- * allocated, then listeners are told, in order of registration. One that refuses has those told
- * before it be told of a discard, in reverse, and of what was populated here nothing is.
+ * allocated (huge pages always are), then listeners are told, in order of registration. One that
+ * refuses has those told before it be told of a discard, in reverse, and of what was populated here
+ * nothing is.
  * Errors: as fh_region_discard() without FH_EBUSY; FH_ENOMEM the host has not got the memory; and
  * what a listener refused with. Then nothing has changed. Context: as fh_region_discard().
  */

@@ -209,7 +209,8 @@ static enum fh_code prepare(struct fh_ram_region *ram, const struct fh_stretches
 		const struct fh_stretch *run = &runs->at[i];
 
 		code = punch(ram, run, err);
-		if (code == FH_OK && preallocate)
+		/* What was given back of huge pages is promised to nobody any more. */
+		if (code == FH_OK && (preallocate || ram->backing.huge))
 			code = fh_backing_allocate(&ram->backing, run->first,
 						   run->last - run->first + 1, err);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory behind RAM regions: what each option does, what the host refuses, and that nothing is left
- * behind.
+ * behind. Huge pages are huge.c's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -322,59 +322,6 @@ static void what_makes_no_sense_is_refused(void **state)
 		       FH_EINVAL);
 }
 
-/* --- Huge pages ------------------------------------------------------------------------------ */
-
-static bool host_has_huge_pages(void)
-{
-	FILE *file = fopen("/proc/sys/vm/nr_hugepages", "re");
-	unsigned count = 0;
-
-	if (file) {
-		if (fscanf(file, "%u", &count) != 1)
-			count = 0;
-		fclose(file);
-	}
-	return count > 0;
-}
-
-static void huge_pages_are_had_or_refused_in_words(void **state)
-{
-	struct fh_error err = FH_ERROR_INIT;
-	const struct fh_ram_options options = { .huge = FH_RAM_HUGE_REQUIRED };
-	struct fh_region *ram = fh_region_new_ram_with(m, NULL, 2 << 20, &options, &err);
-
-	(void)state;
-	if (ram) {
-		assert_true(host_has_huge_pages());
-		assert_true(fh_region_get_ram_info(ram).huge);
-		fh_object_unref(ram);
-		return;
-	}
-	assert_true(err.code == FH_ENOMEM || err.code == FH_ENOTSUP);
-	assert_non_null(strstr(err.message, "huge pages"));
-	/* 8 MiB is no host's. */
-	assert_refused(8 << 20, &(struct fh_ram_options){ .huge = FH_RAM_HUGE_REQUIRED,
-							  .page_size = 8 << 20 },
-		       FH_ENOTSUP);
-	assert_refused(8 << 20, &(struct fh_ram_options){ .huge = FH_RAM_HUGE_REQUIRED,
-							  .backing = FH_RAM_MEMFD,
-							  .page_size = 8 << 20 },
-		       FH_ENOTSUP);
-}
-
-static void huge_pages_that_are_wanted_fall_back_and_say_so(void **state)
-{
-	struct fh_region *ram =
-		ram_with(4 << 20, &(struct fh_ram_options){ .huge = FH_RAM_HUGE_WANTED });
-	const struct fh_ram_info info = fh_region_get_ram_info(ram);
-
-	(void)state;
-	assert_int_equal(info.huge, host_has_huge_pages());
-	assert_true(info.huge || info.page_size == (uint64_t)sysconf(_SC_PAGESIZE));
-	*(uint8_t *)fh_region_ram(ram) = 1;
-	fh_object_unref(ram);
-}
-
 /* --- Preallocation --------------------------------------------------------------------------- */
 
 struct steps {
@@ -645,8 +592,6 @@ int main(void)
 		TEST(descriptor_is_duplicated),
 		TEST(pointer_is_the_callers),
 		TEST(what_makes_no_sense_is_refused),
-		TEST(huge_pages_are_had_or_refused_in_words),
-		TEST(huge_pages_that_are_wanted_fall_back_and_say_so),
 		TEST(preallocated_memory_is_there_and_progress_is_told),
 		TEST(preallocation_can_be_stopped),
 		TEST(memory_is_allocated_without_the_new_call_too),
