@@ -101,7 +101,7 @@ static void keep_ready(long count)
 static int setup(void **state)
 {
 	(void)state;
-	m = fh_machine_new(NULL);
+	m = fh_machine_new(NULL, NULL);
 	memory = fh_machine_memory(m);
 	return 0;
 }
