@@ -73,7 +73,7 @@ static bool poll_devices(struct fh_machine *m)
 
 static bool poll_once(struct fh_machine *m)
 {
-	bool any = fh_control_run(m);
+	bool any = fh_control_run(m, NULL);
 
 	any |= m->ops->poll(m);
 	return any;

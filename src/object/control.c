@@ -63,19 +63,19 @@ static struct fh_object *control_pop(struct fh_control *control)
 	return object;
 }
 
-bool fh_control_run(struct fh_machine *m)
+bool fh_control_run(struct fh_machine *m, struct fh_object *object)
 {
 	struct fh_thread *t = fh_thread_self();
-	struct fh_object *object;
 	bool any = false;
 
 	fh_assert(fh_thread_may_wait());
 	fh_thread_hold(t, FH_HELD_CONTROL);
 	FH_POINT("control.acquire");
 	fh_lock_acquire_as(&m->control.lock, t);
-	while ((object = control_pop(&m->control))) {
+	while (object || (object = control_pop(&m->control))) {
 		FH_POINT("control.popped");
 		fh_object_dispose_now(object);
+		object = NULL;
 		any = true;
 	}
 	fh_lock_release_as(&m->control.lock, t);

@@ -9,6 +9,9 @@
  *     only grows.
  * R3. Foreign code (unrealize, revocations, watches, dispose callbacks) runs outside of all locks.
  * R4. Who calls these functions holds a pin of the object.
+ * R5. What is not EXPOSED has nothing below it and was never realized: nothing of it can be in a view or
+ *     in a callback. For it no step needs a transaction, nor a drain; it is looked at under the tree
+ *     lock, with which a child joins.
  */
 #include <stdlib.h>
 
@@ -18,10 +21,33 @@
 
 /* --- Hide (L6.1) ---------------------------------------------------------------------------- */
 
+/* False: it is exposed, and has to be hidden as a whole. */
+static bool hide_alone(struct fh_object *object)
+{
+	struct fh_machine *m = object->machine;
+
+	if (object->class->core->shown_changed)
+		return false;
+	fh_tree_acquire(m);
+	const bool alone = !fh_object_has(object, FH_OBJECT_EXPOSED);
+
+	if (alone) {
+		fh_object_set_flags(object, FH_OBJECT_HIDDEN);
+		fh_holding_slow(object);
+		fh_object_clear_flags(object, FH_OBJECT_SHOWN);
+	}
+	fh_lock_release(&m->tree_lock);
+	return alone;
+}
+
 static void hide(struct fh_object *top)
 {
 	struct fh_machine *m = top->machine;
 
+	if (hide_alone(top)) {
+		FH_POINT("dispose.hidden");
+		return;
+	}
 	m->ops->edit_begin(m);
 	/*
 	 * Looked at in the transaction: who hides something above holds the topology lock until that
@@ -83,6 +109,13 @@ static void drain(struct fh_object *top)
 
 /* --- Detach (L6.4) -------------------------------------------------------------------------- */
 
+static void cut_links(struct fh_object *object)
+{
+	fh_concern_clear(object);
+	fh_concern_unwatch(object);
+	fh_holding_close(object);
+}
+
 /* In a transaction. */
 static void detach_one(struct fh_object *object)
 {
@@ -94,9 +127,25 @@ static void detach_one(struct fh_object *object)
 	fh_lock_release(&m->tree_lock);
 	if (object->class->core->detach)
 		object->class->core->detach(object);
-	fh_concern_clear(object);
-	fh_concern_unwatch(object);
-	fh_holding_close(object);
+	cut_links(object);
+}
+
+/* False: it is exposed, or of a kind that has links of its own. */
+static bool detach_alone(struct fh_object *object)
+{
+	struct fh_machine *m = object->machine;
+
+	if (object->class->core->detach)
+		return false;
+	fh_tree_acquire(m);
+	const bool alone = !fh_object_has(object, FH_OBJECT_EXPOSED);
+
+	if (alone)
+		fh_object_set_flags(object, FH_OBJECT_DETACHED);
+	fh_lock_release(&m->tree_lock);
+	if (alone)
+		cut_links(object);
+	return alone;
 }
 
 static void detach(struct fh_object *top)
@@ -104,15 +153,17 @@ static void detach(struct fh_object *top)
 	struct fh_machine *m = top->machine;
 	struct fh_object *object = top;
 
-	m->ops->edit_begin(m);
-	while (object) {
-		detach_one(object);
-		/* Nothing leaves the subtree meanwhile (R2), so that object is still in it. */
-		fh_tree_acquire(m);
-		object = fh_object_next_locked(object, top);
-		fh_lock_release(&m->tree_lock);
+	if (!detach_alone(top)) {
+		m->ops->edit_begin(m);
+		while (object) {
+			detach_one(object);
+			/* Nothing leaves the subtree meanwhile (R2), so that object is still in it. */
+			fh_tree_acquire(m);
+			object = fh_object_next_locked(object, top);
+			fh_lock_release(&m->tree_lock);
+		}
+		m->ops->edit_commit(m);
 	}
-	m->ops->edit_commit(m);
 	FH_POINT("dispose.detached");
 }
 
@@ -155,15 +206,18 @@ static struct fh_object *take_lowest(struct fh_object *top)
 
 static void leave(struct fh_object *top)
 {
-	bool done;
-
-	do {
+	/* No child can have come since the detach. */
+	if (!fh_object_has(top, FH_OBJECT_EXPOSED)) {
+		leave_one(top);
+		return;
+	}
+	for (bool done = false; !done;) {
 		struct fh_object *object = take_lowest(top);
 
 		leave_one(object);
 		done = object == top;
 		fh_object_unhold(object);
-	} while (!done);
+	}
 }
 
 /* --- The whole ------------------------------------------------------------------------------ */
@@ -185,11 +239,14 @@ void fh_object_dispose_now(struct fh_object *object)
 	if (fh_object_has(object, FH_OBJECT_LEFT)) {
 		tell_of_the_dead(object);
 	} else {
-		hide(object);
-		if (fh_object_has(object, FH_OBJECT_EXPOSED))
+		/* Hidden it is, but whoever did it may not have published that. */
+		if (fh_object_has(object, FH_OBJECT_EXPOSED)) {
+			hide(object);
 			drain(object);
+		}
 		fh_concern_revoke_below(object);
-		m->ops->unrealize(object);
+		if (fh_object_has(object, FH_OBJECT_EXPOSED))
+			m->ops->unrealize(object);
 		FH_POINT("dispose.before-detach");
 		detach(object);
 		fh_concern_notify_below(object);
@@ -304,7 +361,7 @@ static bool try_hold(struct fh_object *object)
 	return true;
 }
 
-/* Somebody else has asked for the dispose and may not have queued it yet. The caller holds a pin. */
+/* Somebody else has asked for the dispose and may not be at it yet. The caller holds a pin. */
 static void wait_until_left(struct fh_object *object)
 {
 	struct fh_machine *m = object->machine;
@@ -313,7 +370,7 @@ static void wait_until_left(struct fh_object *object)
 		const uint32_t key = fh_gate_enter(&m->drained);
 
 		fh_gate_wait(&m->drained, key, 200000);
-		fh_control_run(m);
+		fh_control_run(m, NULL);
 	}
 }
 
@@ -337,26 +394,25 @@ void fh_object_dispose(FH_ANY any)
 	}
 	const bool wait = fh_thread_may_wait();
 
-	if (first) {
+	if (first)
 		fh_object_hold(object); /* the queue's (L1) */
-		hide(object);
+	else if (fh_object_has(object, FH_OBJECT_LEFT) || !try_hold(object))
+		return; /* asked for by somebody else, who was done before this is */
+	hide(object);
+	if (first && !wait)
 		fh_control_queue(object);
-	} else {
-		/* Asked for by somebody else, who may be done before this is. */
-		if (fh_object_has(object, FH_OBJECT_LEFT) || !try_hold(object))
-			return;
-		hide(object);
-	}
 	FH_POINT("dispose.requested");
-	if (wait) {
-		fh_control_run(m);
-		if (!first)
-			wait_until_left(object);
+	if (first && wait) {
+		fh_control_run(m, object);
 	} else if (first) {
 		fh_machine_kick(m);
-	}
-	if (!first)
+	} else {
+		if (wait) {
+			fh_control_run(m, NULL);
+			wait_until_left(object);
+		}
 		fh_object_unhold(object);
+	}
 }
 
 /* --- Failed births (L7) --------------------------------------------------------------------- */

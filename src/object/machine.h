@@ -154,8 +154,11 @@ void fh_machine_kick(struct fh_machine *m);
 
 /* control.c: put the object's dispose on the queue; the caller's pin passes over. */
 void fh_control_queue(struct fh_object *object);
-/* Take control and run the queue until it is empty. True if anything was done. Must be allowed to wait. */
-bool fh_control_run(struct fh_machine *m);
+/*
+ * Take control, dispose of @object (or NULL), whose pin passes over, and run the queue until it is empty.
+ * True if anything was done. Must be allowed to wait.
+ */
+bool fh_control_run(struct fh_machine *m, struct fh_object *object);
 /* death.c: the whole of L6 for one object, on control; the caller's pin is consumed. */
 void fh_object_dispose_now(struct fh_object *object);
 

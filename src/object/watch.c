@@ -201,6 +201,12 @@ void fh_concern_unwatch(struct fh_object *object)
 	fh_lock_release(&object->machine->links_lock);
 }
 
+/* That there is none below @top, seen without a lock: whatever comes now comes too late (concern.h, R3). */
+static bool is_unwatched(struct fh_object *top)
+{
+	return !fh_object_has(top, FH_OBJECT_EXPOSED) && !fh_concern_peek(top);
+}
+
 /* The watch to be told next below @top, no longer on its target; its holder is pinned. */
 static struct fh_watch *take_watch(struct fh_object *top, struct fh_object **ret_target)
 {
@@ -230,6 +236,8 @@ void fh_concern_notify_below(struct fh_object *top)
 	struct fh_object *target = NULL;
 	struct fh_watch *watch;
 
+	if (is_unwatched(top))
+		return;
 	while ((watch = take_watch(top, &target))) {
 		/* The callback may remove the watch, and its holder's memory must outlive that. */
 		struct fh_object *holder = watch->holder;
@@ -327,6 +335,8 @@ void fh_concern_revoke_below(struct fh_object *top)
 	struct fh_revocation *revocation;
 	struct fh_object *holder = NULL;
 
+	if (is_unwatched(top))
+		return;
 	while ((revocation = take_revocation(top, &holder))) {
 		m->ops->call(holder, revoke_thunk, revocation);
 		fh_links_acquire(m);

@@ -75,7 +75,7 @@ static inline void settle(struct fh_machine *m)
 {
 	do
 		fh_reaper_drain(m->reaper);
-	while (fh_control_run(m));
+	while (fh_control_run(m, NULL));
 }
 
 /* Every test ends with the ledger: nothing is alive. */
