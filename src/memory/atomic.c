@@ -125,28 +125,39 @@ static void atomic_do_at(const struct fh_range *range, void *ptr, const struct a
 		fh_dirty_mark_range(range->region, range->offset, atomic->size);
 }
 
+/* What lies at addr, behind IOMMUs if there are any. In a read section. */
+static enum fh_tx atomic_look(struct fh_thread *t, struct fh_space *space, uint64_t addr,
+			      unsigned size, struct fh_attrs attrs, struct fh_range *ret)
+{
+	const unsigned access = FH_IOMMU_READ | FH_IOMMU_WRITE;
+	struct fh_view_hit hit;
+	struct fh_trail trail;
+	enum fh_tx tx;
+
+	do {
+		if (!fh_view_find(fh_space_view(space), addr, &hit))
+			return FH_TX_DECODE_ERROR;
+		*ret = fh_view_hit_range(hit);
+		ret->offset += addr - ret->first;
+		ret->first = addr;
+		if (ret->region->kind != FH_REGION_IOMMU)
+			return FH_TX_OK;
+		tx = fh_iommu_follow(t, ret->region, ret->offset, size, access, attrs, &trail);
+	} while (!fh_iommu_arrive(t, &trail));
+	if (tx != FH_TX_OK)
+		return tx;
+	*ret = trail.range;
+	return trail.size < size ? FH_TX_DENIED : FH_TX_OK;
+}
+
 /* Where it is to be done, or why it cannot be. In a read section. */
 static enum fh_tx atomic_find(struct fh_thread *t, struct fh_space *space, uint64_t addr,
 			      unsigned size, struct fh_attrs attrs, struct fh_range *ret)
 {
-	struct fh_view_hit hit;
-	struct fh_trail trail;
+	const enum fh_tx tx = atomic_look(t, space, addr, size, attrs, ret);
 
-	if (!fh_view_find(fh_space_view(space), addr, &hit))
-		return FH_TX_DECODE_ERROR;
-	*ret = fh_view_hit_range(hit);
-	ret->offset += addr - ret->first;
-	ret->first = addr;
-	if (ret->region->kind == FH_REGION_IOMMU) {
-		const enum fh_tx tx = fh_iommu_follow(t, ret->region, ret->offset, size,
-						      FH_IOMMU_READ | FH_IOMMU_WRITE, attrs, &trail);
-
-		if (tx != FH_TX_OK)
-			return tx;
-		*ret = trail.range;
-		if (trail.size < size)
-			return FH_TX_DENIED;
-	}
+	if (tx != FH_TX_OK)
+		return tx;
 	if (ret->region->kind == FH_REGION_RESERVATION)
 		return FH_TX_DECODE_ERROR;
 	if (ret->last - ret->first < size - 1 || !(fh_direct(ret->region, ret->flags) &

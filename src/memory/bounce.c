@@ -30,7 +30,8 @@ struct fh_bounce {
 struct place {
 	struct fh_range range; /* from the address on; region NULL: nothing */
 	uint64_t size;	       /* of what was asked for, as far as it goes */
-	struct fh_trail trail; /* its hops */
+	struct fh_iommu_use *uses; /* R5: whoever takes them sets this to NULL */
+	unsigned use_count;
 };
 
 struct fh_mapping *fh_mapped_fail(struct fh_mapped *ret, enum fh_code code, enum fh_tx tx)
@@ -39,14 +40,19 @@ struct fh_mapping *fh_mapped_fail(struct fh_mapped *ret, enum fh_code code, enum
 	return NULL;
 }
 
+static void uses_end(struct fh_iommu_use *uses, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		fh_iommu_use_end(&uses[i]);
+	fh_free(uses);
+}
+
 static void bounce_free(struct fh_bounce *bounce)
 {
 	struct fh_room *room = bounce->room;
 	const uint64_t size = bounce->size;
 
-	for (unsigned i = 0; i < bounce->use_count; i++)
-		fh_iommu_use_end(&bounce->uses[i]);
-	fh_free(bounce->uses);
+	uses_end(bounce->uses, bounce->use_count);
 	fh_free(bounce);
 	if (room)
 		fh_room_give(room, size);
@@ -95,39 +101,57 @@ static enum fh_tx bounce_run(struct fh_thread *t, struct fh_region *region,
 
 /* --- Map ------------------------------------------------------------------------------------ */
 
-/* In a read section, to whose end it is valid. FH_TX_OK, or what an access would come to. */
+/* What the trail has come to; in its frames. */
+static void place_reach(struct place *place, const struct fh_trail *trail)
+{
+	place->range = trail->range;
+	place->size = trail->size;
+	place->uses = fh_zalloc(trail->hops * sizeof(*place->uses));
+	for (; place->use_count < trail->hops; place->use_count++)
+		fh_iommu_use_begin(&place->uses[place->use_count], &trail->hop[place->use_count]);
+}
+
+static void place_leave(struct place *place)
+{
+	if (place->uses)
+		uses_end(place->uses, place->use_count);
+}
+
+/*
+ * In a read section, to whose end it is valid; then place_leave(). FH_TX_OK, or what an access would
+ * come to.
+ */
 static enum fh_tx place_find(struct fh_thread *t, struct fh_space *space, uint64_t addr,
 			     uint64_t size, unsigned access, struct fh_attrs attrs,
 			     struct place *ret)
 {
 	struct fh_view_hit hit;
+	struct fh_trail trail;
 	enum fh_tx tx;
 
-	/* A translation may have blocked, and what was found before it be gone. */
-	for (unsigned tries = 0; tries < FH_IOMMU_HOPS; tries++) {
-		const uint64_t seen = t->left;
-
-		ret->trail.hops = 0;
-		ret->size = size;
+	for (;;) {
+		*ret = (struct place){ .size = size };
 		if (!fh_view_find(fh_space_view(space), addr, &hit))
 			return FH_TX_DECODE_ERROR;
 		ret->range = fh_view_hit_range(hit);
 		ret->range.offset += addr - ret->range.first;
 		ret->range.first = addr;
-		if (ret->range.region->kind == FH_REGION_IOMMU) {
-			tx = fh_iommu_follow(t, ret->range.region, ret->range.offset, size, access,
-					     attrs, &ret->trail);
+		if (ret->range.region->kind != FH_REGION_IOMMU)
+			break;
+		tx = fh_iommu_follow(t, ret->range.region, ret->range.offset, size, access, attrs,
+				     &trail);
+		if (tx == FH_TX_OK)
+			place_reach(ret, &trail);
+		if (FH_LIKELY(fh_iommu_arrive(t, &trail))) {
 			if (tx != FH_TX_OK)
 				return tx;
-			ret->range = ret->trail.range;
-			ret->size = ret->trail.size;
+			break;
 		}
-		if (ret->size - 1 > ret->range.last - ret->range.first)
-			ret->size = ret->range.last - ret->range.first + 1;
-		if (seen == t->left || ret->trail.hops < 2)
-			return FH_TX_OK;
+		place_leave(ret);
 	}
-	return FH_TX_REENTRY;
+	if (ret->size - 1 > ret->range.last - ret->range.first)
+		ret->size = ret->range.last - ret->range.first + 1;
+	return FH_TX_OK;
 }
 
 static enum fh_code code_of_tx(enum fh_tx tx)
@@ -143,15 +167,14 @@ static enum fh_code bounce_judge(const struct fh_region *region, unsigned flags,
 	if (!fh_region_has_callbacks(region) && !fh_region_has_ram(region))
 		return FH_ENOENT;
 	*ret_tx = FH_TX_DENIED;
-	if (attrs.memory_only &&
-	    (fh_region_has_callbacks(region) || region->kind == FH_REGION_RAM_DEVICE))
+	if (!fh_attrs_permit(attrs, region))
 		return FH_EPERM;
 	*ret_tx = FH_TX_DEVICE_ERROR;
 	return flags & FH_MAP_DIRECT_ONLY ? FH_ENOTSUP : FH_OK;
 }
 
-/* With a buffer of size bytes, or none of 0; or NULL. */
-static struct fh_bounce *bounce_new(const struct place *place, uint64_t size, unsigned flags,
+/* With a buffer of size bytes, or none of 0; or NULL. Takes the place's uses. */
+static struct fh_bounce *bounce_new(struct place *place, uint64_t size, unsigned flags,
 				    struct fh_attrs attrs)
 {
 	struct fh_bounce *bounce;
@@ -167,12 +190,9 @@ static struct fh_bounce *bounce_new(const struct place *place, uint64_t size, un
 	bounce->range_flags = place->range.flags;
 	bounce->writes = flags & FH_MAP_WRITE;
 	bounce->attrs = attrs;
-	/* In the section in which it was translated. */
-	if (place->trail.hops > 0)
-		bounce->uses = fh_zalloc(place->trail.hops * sizeof(*bounce->uses));
-	for (; bounce->use_count < place->trail.hops; bounce->use_count++)
-		fh_iommu_use_begin(&bounce->uses[bounce->use_count],
-				   &place->trail.hop[bounce->use_count]);
+	bounce->uses = place->uses;
+	bounce->use_count = place->use_count;
+	place->uses = NULL;
 	return bounce;
 }
 
@@ -209,7 +229,7 @@ static struct fh_mapping *bounce_pin(struct fh_thread *t, struct fh_region *regi
 }
 
 /* R5: the memory itself, behind IOMMUs. */
-static struct fh_bounce *bounce_direct(const struct place *place, unsigned flags,
+static struct fh_bounce *bounce_direct(struct place *place, unsigned flags,
 				       struct fh_attrs attrs)
 {
 	struct fh_bounce *bounce = bounce_new(place, 0, flags, attrs);
@@ -220,7 +240,7 @@ static struct fh_bounce *bounce_direct(const struct place *place, unsigned flags
 }
 
 /* A buffer, and room for it; *ret_code otherwise. */
-static struct fh_bounce *bounce_buffer(struct fh_space *space, const struct place *place,
+static struct fh_bounce *bounce_buffer(struct fh_space *space, struct place *place,
 				       unsigned flags, struct fh_attrs attrs,
 				       struct fh_object *holder, enum fh_code *ret_code)
 {
@@ -241,38 +261,50 @@ static struct fh_bounce *bounce_buffer(struct fh_space *space, const struct plac
 	return bounce;
 }
 
-struct fh_mapping *fh_bounce_map(struct fh_thread *t, struct fh_space *space, uint64_t addr,
-				 uint64_t size, unsigned flags, struct fh_attrs attrs,
-				 struct fh_object *holder, struct fh_mapped *ret)
+static struct fh_mapping *map_place(struct fh_thread *t, struct fh_space *space,
+				    struct place *place, unsigned flags, struct fh_attrs attrs,
+				    struct fh_object *holder, struct fh_mapped *ret)
 {
 	const unsigned direct = flags & (FH_MAP_READ | FH_MAP_WRITE);
-	struct fh_bounce *bounce;
-	struct fh_mapping *mapping;
-	struct fh_region *region;
+	struct fh_region *region = place->range.region;
+	enum fh_tx tx = FH_TX_DEVICE_ERROR;
 	enum fh_code code = FH_ENOMEM;
-	struct place place;
-	enum fh_tx tx = place_find(t, space, addr, size, direct, attrs, &place);
+	struct fh_mapping *mapping;
+	struct fh_bounce *bounce;
 
-	if (tx != FH_TX_OK)
-		return fh_mapped_fail(ret, code_of_tx(tx), tx);
 	/* Nothing is read for one who cannot have it. */
 	if (fh_object_has(holder, FH_OBJECT_DETACHED))
 		return fh_mapped_fail(ret, FH_EDEAD, FH_TX_DEVICE_ERROR);
-	region = place.range.region;
-	if ((fh_direct(region, place.range.flags) & direct) == direct &&
-	    (!attrs.memory_only || region->kind == FH_REGION_RAM)) {
-		bounce = bounce_direct(&place, flags, attrs);
+	if ((fh_direct(region, place->range.flags) & direct) == direct &&
+	    fh_attrs_permit(attrs, region)) {
+		bounce = bounce_direct(place, flags, attrs);
 	} else {
 		code = bounce_judge(region, flags, attrs, &tx);
 		if (code != FH_OK)
 			return fh_mapped_fail(ret, code, tx);
-		bounce = bounce_buffer(space, &place, flags, attrs, holder, &code);
+		bounce = bounce_buffer(space, place, flags, attrs, holder, &code);
 	}
 	if (!bounce)
 		return fh_mapped_fail(ret, code, FH_TX_DEVICE_ERROR);
 	fh_object_hold(&region->object);
 	mapping = bounce_pin(t, region, bounce, flags, holder, ret);
 	fh_object_unhold(&region->object);
+	return mapping;
+}
+
+struct fh_mapping *fh_bounce_map(struct fh_thread *t, struct fh_space *space, uint64_t addr,
+				 uint64_t size, unsigned flags, struct fh_attrs attrs,
+				 struct fh_object *holder, struct fh_mapped *ret)
+{
+	const unsigned direct = flags & (FH_MAP_READ | FH_MAP_WRITE);
+	struct fh_mapping *mapping;
+	struct place place;
+	const enum fh_tx tx = place_find(t, space, addr, size, direct, attrs, &place);
+
+	if (tx != FH_TX_OK)
+		return fh_mapped_fail(ret, code_of_tx(tx), tx);
+	mapping = map_place(t, space, &place, flags, attrs, holder, ret);
+	place_leave(&place);
 	return mapping;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * IOMMUs: following translations, and invalidations that end when the old ones are used no more.
- * See iommu.h for R1 to R4.
+ * See iommu.h for R1 to R5.
  */
 #include "memory/iommu.h"
 
@@ -20,26 +20,29 @@ static uint64_t clip(uint64_t addr, uint64_t last, uint64_t size)
 	return size - 1 > last - addr ? last - addr + 1 : size;
 }
 
-/* One IOMMU's answer. ret->first and last lie around addr whatever comes of it. */
-static enum fh_tx translate(struct fh_thread *t, struct fh_iommu *iommu, uint64_t addr,
-			    unsigned access, unsigned index, struct fh_attrs attrs,
-			    struct fh_translation *ret)
+/*
+ * One IOMMU's answer, in a frame of it. ret->first and last lie around addr whatever comes of it.
+ */
+static enum fh_tx translate(struct fh_iommu *iommu, uint64_t addr, unsigned access,
+			    unsigned index, struct fh_attrs attrs, struct fh_translation *ret)
 {
-	struct fh_region *region = &iommu->region;
-	struct fh_frame frame;
 	enum fh_tx tx;
 
 	*ret = (struct fh_translation){ .first = addr, .last = addr };
-	if (fh_chain_enter(t, &frame, NULL, region->owner, &region->object, true) != FH_ENGAGED)
-		return FH_TX_REENTRY;
-	tx = iommu->ops->translate(region->state, addr, access, index, attrs, ret);
-	fh_chain_leave(t, &frame);
+	tx = iommu->ops->translate(iommu->region.state, addr, access, index, attrs, ret);
 	fh_assert(ret->first <= addr && addr <= ret->last);
 	if (tx != FH_TX_OK)
 		return tx;
 	if (access & ~ret->permissions)
 		return FH_TX_DENIED;
 	return ret->space ? FH_TX_OK : FH_TX_DECODE_ERROR;
+}
+
+static enum fh_engage enter(struct fh_thread *t, struct fh_iommu *iommu, struct fh_frame *frame)
+{
+	struct fh_region *region = &iommu->region;
+
+	return fh_chain_enter(t, frame, NULL, region->owner, &region->object, true);
 }
 
 static unsigned index_of(const struct fh_iommu *iommu, struct fh_attrs attrs)
@@ -60,17 +63,23 @@ static enum fh_tx hop(struct fh_thread *t, struct fh_iommu *iommu, uint64_t offs
 	struct fh_view_hit hit;
 	enum fh_tx tx;
 
+	if (enter(t, iommu, &trail->frame[trail->entered]) != FH_ENGAGED)
+		return FH_TX_REENTRY;
+	trail->entered++;
 	taken->iommu = iommu;
 	taken->index = index_of(iommu, attrs);
 	/* Acquire: pairs with the release in fh_iommu_invalidate(): what it announced is seen. */
 	taken->begun = atomic_load_explicit(&iommu->begun, memory_order_acquire);
-	tx = translate(t, iommu, offset, access, taken->index, attrs, &to);
+	tx = translate(iommu, offset, access, taken->index, attrs, &to);
 	FH_POINT("iommu.translated");
 	trail->size = clip(offset, to.last, trail->size);
 	taken->first = offset;
 	taken->last = offset + (trail->size - 1);
 	if (tx != FH_TX_OK)
 		return tx;
+
+	if (offset - to.first > UINT64_MAX - to.addr)
+		return FH_TX_DECODE_ERROR; /* beyond the top */
 
 	const uint64_t addr = to.addr + (offset - to.first);
 	const struct fh_view_node *root = fh_space_view(to.space);
@@ -92,6 +101,8 @@ enum fh_tx fh_iommu_follow(struct fh_thread *t, struct fh_region *region, uint64
 {
 	ret->size = size;
 	ret->hops = 0;
+	ret->entered = 0;
+	ret->seen = t->left;
 	while (region->kind == FH_REGION_IOMMU) {
 		enum fh_tx tx = FH_TX_DECODE_ERROR; /* too many: a circle, most likely */
 
@@ -105,6 +116,34 @@ enum fh_tx fh_iommu_follow(struct fh_thread *t, struct fh_region *region, uint64
 	return FH_TX_OK;
 }
 
+/* R5, of what was asked before the last one. */
+static bool trail_is_stale(const struct fh_trail *trail)
+{
+	for (unsigned i = 0; i < trail->entered; i++) {
+		const struct fh_hop *hop = &trail->hop[i];
+
+		if (fh_object_has(&hop->iommu->region.object, FH_OBJECT_DETACHED))
+			return true;
+		/*
+		 * Acquire: as in hop(). An invalidation that begins after this load has its grace
+		 * period wait for the section that the caller is in.
+		 */
+		if (i + 1 < trail->entered &&
+		    atomic_load_explicit(&hop->iommu->begun, memory_order_acquire) != hop->begun)
+			return true;
+	}
+	return false;
+}
+
+bool fh_iommu_arrive(struct fh_thread *t, struct fh_trail *trail)
+{
+	const bool good = FH_LIKELY(trail->seen == t->left) || !trail_is_stale(trail);
+
+	while (trail->entered > 0)
+		fh_chain_leave(t, &trail->frame[--trail->entered]);
+	return good;
+}
+
 uint64_t fh_iommu_part(struct fh_transfer *transfer, struct fh_thread *t, struct fh_region *region,
 		       uint64_t offset, uint64_t size)
 {
@@ -114,6 +153,8 @@ uint64_t fh_iommu_part(struct fh_transfer *transfer, struct fh_thread *t, struct
 	const enum fh_tx tx =
 		fh_iommu_follow(t, region, offset, size, access, transfer->attrs, &trail);
 
+	if (FH_UNLIKELY(!fh_iommu_arrive(t, &trail)))
+		return 0;
 	if (tx == FH_TX_OK)
 		return fh_transfer_part(transfer, t, trail.range.region, trail.range.flags,
 					trail.range.offset, trail.size);
@@ -469,22 +510,36 @@ struct replay {
 	struct fh_iommu_notifier *notifier;
 	struct fh_iommu *iommu;
 	unsigned index;
+	uint64_t last; /* address of the IOMMU */
 };
+
+static enum fh_tx replay_ask(const struct replay *replay, uint64_t addr,
+			     struct fh_translation *ret)
+{
+	struct fh_thread *t = fh_thread_self();
+	struct fh_frame frame;
+	enum fh_tx tx;
+
+	*ret = (struct fh_translation){ .first = addr, .last = addr };
+	if (enter(t, replay->iommu, &frame) != FH_ENGAGED)
+		return FH_TX_REENTRY;
+	tx = translate(replay->iommu, addr, 0, replay->index, (struct fh_attrs){ .debug = true },
+		       ret);
+	fh_chain_leave(t, &frame);
+	return tx;
+}
 
 /* In the domain of the IOMMU's device, and so in a read section. */
 static void replay_index(const struct replay *replay)
 {
 	struct fh_iommu *iommu = replay->iommu;
 	const struct fh_iommu_notifier *notifier = replay->notifier;
-	const uint64_t end = fh_size_last(iommu->region.size);
-	const uint64_t last = notifier->last < end ? notifier->last : end;
+	const uint64_t last = notifier->last < replay->last ? notifier->last : replay->last;
 	uint64_t addr = notifier->first;
 	struct fh_iommu_event event = { .kind = FH_IOMMU_MAP, .index = replay->index };
 
 	while (addr <= last) {
-		const enum fh_tx tx = translate(fh_thread_self(), iommu, addr, 0, replay->index,
-						(struct fh_attrs){ .debug = true },
-						&event.translation);
+		const enum fh_tx tx = replay_ask(replay, addr, &event.translation);
 		const uint64_t next = event.translation.last;
 
 		if (tx == FH_TX_OK) {
@@ -515,6 +570,7 @@ enum fh_code fh_iommu_replay(struct fh_iommu_notifier *notifier)
 	struct replay replay = { .notifier = notifier };
 	struct fh_machine *m;
 	struct fh_object *iommu;
+	uint64_t size = 0;
 	enum fh_code code;
 
 	if (!notifier)
@@ -522,14 +578,19 @@ enum fh_code fh_iommu_replay(struct fh_iommu_notifier *notifier)
 	m = notifier->object.machine;
 	fh_topology_look_begin(m);
 	replay.iommu = notifier->iommu;
-	if (replay.iommu)
+	if (replay.iommu) {
 		fh_object_hold(&replay.iommu->region.object);
+		size = replay.iommu->region.size;
+		replay.last = fh_size_last(size);
+	}
 	fh_topology_look_end(m);
 	if (!replay.iommu)
 		return FH_EDEAD;
 	iommu = &replay.iommu->region.object;
 	if (!fh_object_is_shown(replay.iommu->region.owner))
 		code = FH_EDEAD;
+	else if (size == 0)
+		code = FH_OK;
 	else
 		code = fh_chain_call_owner(replay.iommu->region.owner, replay_call, &replay) ?
 			       FH_OK :

@@ -12,6 +12,10 @@
  * R3. `lock` guards what is marked N. Notifiers are called under it, as leaves (FH_HELD_LISTENER).
  *     Which IOMMU a notifier belongs to changes only under the topology lock as well.
  * R4. A wait pins its IOMMU until it has called `done`; a use pins it until it has ended.
+ * R5. A translation may leave the read section, and grace periods pass meanwhile. Who goes through
+ *     several IOMMUs is in the frames of all of them until it has arrived: that pins them. Then it
+ *     looks whether one of them has invalidated anything, or has gone, since it was asked; if so it
+ *     starts again. (The last one has answered after it resumed: what it said holds.)
  */
 #ifndef MEMORY_IOMMU_H
 #define MEMORY_IOMMU_H
@@ -47,15 +51,25 @@ struct fh_trail {
 	uint64_t size;	       /* bytes that all translations hold for */
 	unsigned hops;
 	struct fh_hop hop[FH_IOMMU_HOPS];
+	unsigned entered;     /* frames of the chain that it is in: R5 */
+	struct fh_frame frame[FH_IOMMU_HOPS];
+	uint64_t seen;	      /* t->left when it began */
 };
 
 /*
  * Follow what lies at @offset of the IOMMU @region, for @size bytes at most. FH_TX_OK and *ret; or
- * why not, and ret->size, for how many bytes. In a read section, to whose end it is valid.
+ * why not, and ret->size, for how many bytes. In a read section, to whose end it is valid. In any
+ * case fh_iommu_arrive() is next.
  */
 enum fh_tx fh_iommu_follow(struct fh_thread *t, struct fh_region *region, uint64_t offset,
 			   uint64_t size, unsigned access, struct fh_attrs attrs,
 			   struct fh_trail *ret);
+
+/*
+ * Leave the IOMMUs on the way; in the same read section, or one that follow resumed. False: the way
+ * was no longer good when its end was found, as R5 says. Begin again, with the lookup of the first.
+ */
+bool fh_iommu_arrive(struct fh_thread *t, struct fh_trail *trail);
 
 /* A mapping that was made through an IOMMU. */
 struct fh_iommu_use {
@@ -63,7 +77,7 @@ struct fh_iommu_use {
 	struct fh_hop hop;
 };
 
-/* Enter it. In the section in which the hop was taken. */
+/* Enter it: before fh_iommu_arrive(). */
 void fh_iommu_use_begin(struct fh_iommu_use *use, const struct fh_hop *hop);
 /* It is over. Calls what waited for it. From anywhere. */
 void fh_iommu_use_end(struct fh_iommu_use *use);

@@ -264,6 +264,19 @@ static void iommus_behind_each_other_all_translate(void **state)
 	assert_int_equal(fh_space_store32(outer->bus, PAGE + 0x10, 1, FH_LE), FH_TX_DENIED);
 }
 
+static void translation_does_not_reach_over_the_top(void **state)
+{
+	struct table *table = &tables[0];
+	uint64_t value;
+
+	(void)state;
+	table_map(table, 0, UINT64_MAX - 0x7ff, RW);
+	((uint32_t *)fh_region_ram(ram))[0] = 77;
+	assert_int_equal(fh_space_load(table->bus, 0x800, 4, FH_LE, FH_ATTRS_NONE, &value),
+			 FH_TX_DECODE_ERROR);
+	assert_int_equal(value, 0);
+}
+
 static void circle_of_iommus_is_a_decode_error(void **state)
 {
 	struct table *table = &tables[0];
@@ -377,6 +390,13 @@ static void replay_tells_of_what_there_is(void **state)
 	assert_int_equal(fh_iommu_replay(notifier), FH_OK);
 	assert_heard("a+ 1800-1fff>9800 a+ 4000-4fff>3000 "
 		     "a+ 1800-1fff>109800 a+ 4000-4fff>103000");
+	/* Of what the IOMMU is now. */
+	fh_region_resize(table->region, 0x2000);
+	assert_int_equal(fh_iommu_replay(notifier), FH_OK);
+	assert_heard("a+ 1800-1fff>9800 a+ 1800-1fff>109800");
+	fh_region_resize(table->region, 0);
+	assert_int_equal(fh_iommu_replay(notifier), FH_OK);
+	assert_heard("");
 }
 
 /* --- Invalidations ---------------------------------------------------------------------------- */
@@ -435,6 +455,41 @@ static void invalidation_waits_for_accesses_that_were_translated_before(void **s
 	assert_int_equal(ram32(0x9000), 1);
 }
 
+/*
+ * The store is in the second IOMMU's translate, outside its read section, while the first one's
+ * translation is changed, and the invalidation is over.
+ */
+static void translation_that_ended_while_the_next_one_blocked_is_not_used(void **state)
+{
+	struct table *inner = &tables[0], *outer = &tables[1];
+	struct store store = { .addr = PAGE + 8, .value = 1 };
+	struct worker worker;
+
+	(void)state;
+	dones = 0;
+	table_init(outer, "outer", inner->bus);
+	table_map(outer, 1, 3 * PAGE, RW);
+	table_map(inner, 3, 0x7000, RW);
+	table_map(inner, 4, 0x9000, RW);
+	store.space = outer->bus;
+	inner->block = true;
+	fh_point_arm("test.translating");
+	worker_start(&worker, store_run, &store);
+	assert_true(fh_point_wait("test.translating"));
+	table_map(outer, 1, 4 * PAGE, RW);
+	fh_iommu_invalidate(outer->region, 0, PAGE, 2 * PAGE - 1, done, NULL);
+	assert_true(done_within(20000));
+	fh_point_release("test.translating");
+	worker_join(&worker);
+	assert_int_equal(store.tx, FH_TX_OK);
+	assert_int_equal(ram32(0x7008), 0);
+	assert_int_equal(ram32(0x9008), 1);
+	/* One that always blocks is no reason to try again. */
+	assert_int_equal(outer->asked, 2);
+	store_run(&store);
+	assert_int_equal(outer->asked, 3);
+}
+
 /* What a mapping does. */
 static void use_begin(struct table *table, uint64_t addr, struct fh_iommu_use *use)
 {
@@ -447,6 +502,7 @@ static void use_begin(struct table *table, uint64_t addr, struct fh_iommu_use *u
 			 FH_TX_OK);
 	assert_int_equal(trail.hops, 1);
 	fh_iommu_use_begin(use, &trail.hop[0]);
+	assert_true(fh_iommu_arrive(t, &trail));
 	fh_rcu_read_end(t);
 }
 
@@ -590,6 +646,77 @@ static void mapping_is_refused_as_an_access_is(void **state)
 	fh_device_unplug(mapper);
 }
 
+struct map {
+	struct fh_space *space;
+	uint64_t addr;
+	struct fh_device *holder;
+	struct fh_mapping *mapping;
+	struct fh_mapped mapped;
+};
+
+static void map_run(void *arg)
+{
+	struct map *map = arg;
+
+	map->mapping = fh_space_map(map->space, map->addr, 16, FH_MAP_WRITE, FH_ATTRS_NONE,
+				    map->holder, &map->mapped);
+}
+
+static void mapping_does_not_use_what_ended_while_a_translation_blocked(void **state)
+{
+	struct table *inner = &tables[0], *outer = &tables[1];
+	struct map map = { .addr = PAGE, .holder = mapper_plug() };
+	struct worker worker;
+
+	(void)state;
+	dones = 0;
+	table_init(outer, "outer", inner->bus);
+	table_map(outer, 1, 3 * PAGE, RW);
+	table_map(inner, 3, 0x7000, RW);
+	table_map(inner, 4, 0x9000, RW);
+	map.space = outer->bus;
+	inner->block = true;
+	fh_point_arm("test.translating");
+	worker_start(&worker, map_run, &map);
+	assert_true(fh_point_wait("test.translating"));
+	table_map(outer, 1, 4 * PAGE, RW);
+	fh_iommu_invalidate(outer->region, 0, PAGE, 2 * PAGE - 1, done, NULL);
+	assert_true(done_within(20000));
+	fh_point_release("test.translating");
+	worker_join(&worker);
+	assert_non_null(map.mapping);
+	assert_ptr_equal(map.mapped.ptr, (uint8_t *)fh_region_ram(ram) + 0x9000);
+	/* It is of both of them. */
+	dones = 0;
+	fh_iommu_invalidate(outer->region, 0, PAGE, 2 * PAGE - 1, done, NULL);
+	assert_false(done_within(30));
+	fh_mapping_unmap(map.mapping, 0);
+	assert_true(done_within(20000));
+	fh_device_unplug(map.holder);
+}
+
+/* The IOMMU's region is gone, and all grace periods are over, when its callback resumes. */
+static void mapping_finds_nothing_in_an_iommu_that_went_while_it_was_asked(void **state)
+{
+	struct table *table = &tables[0];
+	struct map map = { .space = table->bus, .addr = 2 * PAGE, .holder = mapper_plug() };
+	struct worker worker;
+
+	(void)state;
+	table_map(table, 2, 0x7000, RW);
+	table->block = true;
+	fh_point_arm("test.translating");
+	worker_start(&worker, map_run, &map);
+	assert_true(fh_point_wait("test.translating"));
+	fh_region_destroy(table->region);
+	fh_machine_drain(m);
+	fh_point_release("test.translating");
+	worker_join(&worker);
+	assert_null(map.mapping);
+	assert_int_equal(map.mapped.code, FH_ENOENT);
+	fh_device_unplug(map.holder);
+}
+
 /* --- Lifetimes -------------------------------------------------------------------------------- */
 
 static void unplug_run(void *arg)
@@ -630,16 +757,20 @@ int main(void)
 		test(translation_may_lead_to_registers),
 		test(requester_chooses_the_index),
 		test(iommus_behind_each_other_all_translate),
+		test(translation_does_not_reach_over_the_top),
 		test(circle_of_iommus_is_a_decode_error),
 		test(notifiers_hear_what_overlaps_with_them),
 		test(notifier_ends_with_its_owner),
 		test(replay_tells_of_what_there_is),
 		test(invalidation_waits_for_accesses_that_were_translated_before),
+		test(translation_that_ended_while_the_next_one_blocked_is_not_used),
 		test(invalidation_waits_for_mappings_of_its_range_and_for_no_later_ones),
 		test(iommu_that_goes_ends_its_invalidations),
 		test(mapping_is_of_the_memory_behind_and_holds_up_its_invalidation),
 		test(registers_behind_are_bounced_and_written_where_it_led),
 		test(mapping_is_refused_as_an_access_is),
+		test(mapping_does_not_use_what_ended_while_a_translation_blocked),
+		test(mapping_finds_nothing_in_an_iommu_that_went_while_it_was_asked),
 		test(unplug_waits_for_a_translation_that_blocks),
 	};
 
