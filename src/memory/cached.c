@@ -118,7 +118,7 @@ static void sight_renew(struct fh_cached *cached)
 		.generation = generation,
 		.span = rest < cached->most ? rest : cached->most,
 	};
-	if (!cached->attrs.memory_only || region->kind == FH_REGION_RAM)
+	if (fh_attrs_permit(cached->attrs, region))
 		fresh->direct = fh_direct(region, range.flags);
 	if (fresh->direct)
 		fresh->ptr = region->ram + range.offset + (cached->addr - range.first);
@@ -347,7 +347,7 @@ struct fh_cached *fh_cached_new(FH_ANY any, struct fh_space *space, uint64_t add
 	struct fh_object *object = NULL;
 
 	fh_assert(space->object.machine == m && size != 0);
-	made.most = size - 1 < UINT64_MAX - addr ? size - 1 : UINT64_MAX - addr;
+	made.most = fh_size_last(size) < UINT64_MAX - addr ? fh_size_last(size) : UINT64_MAX - addr;
 	/* In a transaction, so that the end of the space comes before all of this or after. */
 	fh_topology_begin(m);
 	if (!fh_object_has(&space->object, FH_OBJECT_DETACHED))

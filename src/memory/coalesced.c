@@ -40,7 +40,7 @@ static bool edit_begin(struct fh_region *region, enum fh_code *ret_code)
 static bool is_inside(const struct fh_region *region, uint64_t offset, uint64_t size)
 {
 	return region->size != 0 && offset <= fh_size_last(region->size) &&
-	       size - 1 <= fh_size_last(region->size) - offset;
+	       fh_size_last(size) <= fh_size_last(region->size) - offset;
 }
 
 enum fh_code fh_region_add_coalesced(struct fh_region *region, uint64_t offset, uint64_t size)
@@ -57,7 +57,7 @@ enum fh_code fh_region_add_coalesced(struct fh_region *region, uint64_t offset, 
 		struct fh_extras *extras = fh_extras_of(region);
 
 		fh_vector_add(&extras->coalesced) =
-			(struct fh_span){ offset, offset + (size - 1) };
+			(struct fh_span){ offset, offset + fh_size_last(size) };
 		fh_spans_merge(&extras->coalesced);
 		fh_extras_changed(extras);
 	}

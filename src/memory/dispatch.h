@@ -63,6 +63,14 @@ static inline bool fh_region_has_callbacks(const struct fh_region *region)
 	return region->kind == FH_REGION_MMIO || region->kind == FH_REGION_ROM_DEVICE;
 }
 
+/* Who has these attributes may access its memory, or its registers. */
+static inline bool fh_attrs_permit(struct fh_attrs attrs, const struct fh_region *region)
+{
+	if (region->kind == FH_REGION_RAM_DEVICE)
+		return !attrs.memory_only && !attrs.debug;
+	return !attrs.memory_only || !fh_region_has_callbacks(region);
+}
+
 /* What is accessed, by whom, how. */
 struct fh_piece {
 	struct fh_region *region; /* with callbacks */

@@ -137,9 +137,9 @@ static FH_ASIDE struct fh_mapping *map_other(struct fh_space *space, uint64_t ad
 	struct fh_mapping *mapping;
 	struct target target;
 
-	/* Memory that is not RAM may be refused to such attributes: the long way finds out. */
+	/* The long way finds out why not. */
 	if (!target_find(t, space, addr, flags & (FH_MAP_READ | FH_MAP_WRITE), &target) ||
-	    (attrs.memory_only && target.region->kind != FH_REGION_RAM)) {
+	    !fh_attrs_permit(attrs, target.region)) {
 		mapping = fh_bounce_map(t, space, addr, size, flags, attrs, holder, ret);
 	} else {
 		FH_POINT("lookup.found");

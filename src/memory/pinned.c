@@ -38,8 +38,8 @@ struct fh_pinned *fh_space_find(struct fh_space *space, uint64_t addr, uint64_t 
 
 		range.offset += addr - range.first;
 		range.first = addr;
-		if (range.last - addr > size - 1)
-			range.last = addr + (size - 1);
+		if (range.last - addr > fh_size_last(size))
+			range.last = addr + fh_size_last(size);
 		FH_POINT("lookup.found");
 		pin = fh_pin_take(&range.region->object, fh_object_of(holder), "section");
 		if (pin) {

@@ -73,9 +73,10 @@ bool fh_space_is_mapped(struct fh_space *space, uint64_t addr, uint64_t size)
 	struct fh_thread *t = fh_thread_self();
 	struct fh_view_cursor cursor;
 	struct fh_range range;
+	uint64_t most = fh_size_last(size); /* bytes still to be looked for, less one */
 	bool mapped = size == 0;
 
-	if (size > 0 && size - 1 > UINT64_MAX - addr)
+	if (size > 0 && most > UINT64_MAX - addr)
 		return false;
 	fh_rcu_read_begin(t);
 	fh_view_cursor_init(&cursor,
@@ -83,8 +84,8 @@ bool fh_space_is_mapped(struct fh_space *space, uint64_t addr, uint64_t size)
 								  memory_order_acquire)),
 			    addr);
 	while (!mapped && fh_view_cursor_next(&cursor, &range) && range.first <= addr) {
-		mapped = size - 1 <= range.last - addr;
-		size -= mapped ? 0 : range.last - addr + 1;
+		mapped = most <= range.last - addr;
+		most -= mapped ? 0 : range.last - addr + 1;
 		addr = range.last + 1;
 	}
 	fh_rcu_read_end(t);

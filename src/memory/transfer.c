@@ -83,7 +83,7 @@ static void transfer_device(struct fh_transfer *transfer, const struct fh_region
 static void transfer_ram_device(struct fh_transfer *transfer, const struct fh_region *region,
 				uint32_t range_flags, uint64_t offset, uint64_t size)
 {
-	if (transfer->attrs.memory_only || transfer->attrs.debug)
+	if (!fh_attrs_permit(transfer->attrs, region))
 		fh_transfer_fail(transfer, size, FH_TX_DENIED);
 	else if (transfer->kind != FH_TRANSFER_READ && (range_flags & FH_RANGE_READONLY))
 		transfer_advance(transfer, size, FH_TX_OK);
@@ -180,7 +180,7 @@ uint64_t fh_transfer_part(struct fh_transfer *transfer, struct fh_thread *t,
 	const unsigned direct = fh_direct(region, range_flags);
 	const bool write = transfer->kind != FH_TRANSFER_READ;
 
-	if (region->kind == FH_REGION_ROM_DEVICE && transfer->attrs.memory_only) {
+	if (region->kind == FH_REGION_ROM_DEVICE && !fh_attrs_permit(transfer->attrs, region)) {
 		fh_transfer_fail(transfer, size, FH_TX_DENIED);
 	} else if (region->kind == FH_REGION_RAM_DEVICE) {
 		transfer_ram_device(transfer, region, range_flags, offset, size);

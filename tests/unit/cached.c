@@ -154,6 +154,21 @@ static void window_may_reach_the_top_and_not_beyond(void **unused)
 	end(m, cached);
 }
 
+static void window_may_be_of_all_there_is(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_region *ram = ram_at(m, -UINT64_C(0x1000), 5);
+	struct fh_cached *cached = window(m, 0, FH_SIZE_ALL);
+
+	(void)unused;
+	for (unsigned again = 0; again < 2; again++) {
+		check_load(cached, -UINT64_C(4), 0x05050505, FH_TX_OK);
+		check_load(cached, -UINT64_C(3), 0, FH_TX_DECODE_ERROR);
+	}
+	drop(ram);
+	end(m, cached);
+}
+
 static void registers_and_rom_are_accessed_as_ever(void **unused)
 {
 	struct fh_machine *m = machine_begin();
@@ -447,6 +462,7 @@ int main(void)
 		TEST(bulk_is_as_the_space_has_it),
 		TEST(what_is_beyond_the_window_is_a_decode_error),
 		TEST(window_may_reach_the_top_and_not_beyond),
+		TEST(window_may_be_of_all_there_is),
 		TEST(registers_and_rom_are_accessed_as_ever),
 		TEST(attributes_go_with_every_access),
 		TEST(every_change_under_the_window_is_noticed),

@@ -206,6 +206,40 @@ static enum fh_tx read_nothing(void *state, uint64_t offset, uint64_t *ret_value
 	return FH_TX_OK;
 }
 
+static enum fh_tx write_nothing(void *state, uint64_t offset, uint64_t value, unsigned size,
+				struct fh_attrs attrs)
+{
+	(void)state, (void)offset, (void)value, (void)size, (void)attrs;
+	return FH_TX_OK;
+}
+
+static void all_of_2_64_can_be_asked_for(void **state)
+{
+	static const struct fh_region_ops ops = { .write = write_nothing };
+	struct fh_machine *m = machine_begin();
+	struct fh_object *holder = holder_new(m);
+	struct fh_region *all = fh_region_new_mmio(m, NULL, FH_SIZE_ALL, &ops, NULL);
+	struct fh_region *but_one = fh_region_new_alias(m, NULL, all, 1, FH_SIZE_ALL);
+	struct fh_space *space = fh_space_new(m, NULL, but_one);
+	struct fh_pinned *pinned;
+	struct fh_section section;
+
+	(void)state;
+	assert_false(fh_space_is_mapped(space, 0, FH_SIZE_ALL));
+	fh_space_set_root(space, all);
+	assert_true(fh_space_is_mapped(space, 0, FH_SIZE_ALL));
+	assert_false(fh_space_is_mapped(space, 1, FH_SIZE_ALL));
+	pinned = fh_space_find(space, 0, FH_SIZE_ALL, holder, &section);
+	assert_int_equal(section.last, UINT64_MAX);
+	assert_int_equal(fh_pinned_write(pinned, UINT64_MAX, "", 1, none), FH_TX_OK);
+	fh_pinned_unpin(pinned);
+	fh_object_unref(space);
+	drop(but_one);
+	drop(all);
+	fh_object_unref(holder);
+	machine_end(m);
+}
+
 static void map_gives_what_is_memory_and_no_more(void **state)
 {
 	static const struct fh_region_ops ops = { .read = read_nothing };
@@ -247,6 +281,26 @@ static void map_gives_what_is_memory_and_no_more(void **state)
 	drop(rom);
 	drop(regs);
 	drop(flash);
+	fh_object_unref(holder);
+	machine_end(m);
+}
+
+static void rom_is_memory_to_those_who_take_nothing_else(void **state)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_object *holder = holder_new(m);
+	struct fh_region *rom =
+		show(m, fh_region_new_rom(m, NULL, 0x1000, FH_ROM_IGNORE, NULL), BASE);
+	struct fh_mapped mapped;
+	struct fh_mapping *mapping;
+
+	(void)state;
+	mapping = fh_space_map(fh_machine_memory(m), BASE, 4, FH_MAP_READ | FH_MAP_DIRECT_ONLY,
+			       (struct fh_attrs){ .memory_only = true }, holder, &mapped);
+	assert_non_null(mapping);
+	assert_ptr_equal(mapped.ptr, fh_region_ram(rom));
+	fh_mapping_unmap(mapping, 0);
+	drop(rom);
 	fh_object_unref(holder);
 	machine_end(m);
 }
@@ -581,7 +635,9 @@ int main(void)
 		TEST(lookup_tells_ranges_and_holes),
 		TEST(lookup_sees_offsets_and_both_ends_of_the_space),
 		TEST(what_is_mapped_and_present_is_told),
+		TEST(all_of_2_64_can_be_asked_for),
 		TEST(map_gives_what_is_memory_and_no_more),
+		TEST(rom_is_memory_to_those_who_take_nothing_else),
 		TEST(map_that_fails_says_why),
 		TEST(mapping_keeps_memory_that_left_the_map),
 		TEST(mapping_ends_with_its_holder),

@@ -232,6 +232,7 @@ static void sections_say_that_it_is_a_device(void **state)
 static void accesses_without_side_effects_are_denied(void **state)
 {
 	const struct fh_attrs debug = { .debug = true }, memory_only = { .memory_only = true };
+	struct fh_mapped mapped;
 	uint8_t byte = 9;
 	uint64_t value;
 
@@ -244,6 +245,11 @@ static void accesses_without_side_effects_are_denied(void **state)
 	assert_int_equal(fh_space_fetch(memory, BASE, 4, FH_LE, FH_ATTRS_NONE, FH_ATOMIC_ADD, 1,
 					&value),
 			 FH_TX_DENIED);
+	/* Nor is there a pointer for such. */
+	assert_null(fh_space_map(memory, BASE, 4, FH_MAP_READ, debug, bar, &mapped));
+	assert_int_equal(mapped.code, FH_EPERM);
+	assert_null(fh_space_map(memory, BASE, 4, FH_MAP_WRITE, memory_only, bar, &mapped));
+	assert_int_equal(mapped.code, FH_EPERM);
 	watched_off();
 	assert_int_equal(watched.count, 0);
 	assert_int_equal(byte, 0);
