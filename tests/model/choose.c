@@ -35,6 +35,26 @@ struct style style_random(struct rng *rng)
 	return style;
 }
 
+struct style style_with_extras(struct rng *rng)
+{
+	struct style style = style_random(rng);
+
+	if (style.regions > 60)
+		style.regions = 60;
+	if (style.grid > 64)
+		style.grid = 64;
+	/* Memory is a few pages: let it be seen, and cut. */
+	if (rng_chance(rng, 75))
+		style.unit = rng_chance(rng, 70) ? UINT64_C(4096) << rng_below(rng, 4)
+						 : 16 + rng_below(rng, 10000);
+	style.spaces = (int)(1 + rng_below(rng, 4));
+	style.listeners = (int)(2 + rng_below(rng, 8));
+	style.batches = (unsigned)rng_below(rng, 60);
+	style.extras = (unsigned)(40 + rng_below(rng, 45));
+	style.accesses = true;
+	return style;
+}
+
 /* --- Edits ---------------------------------------------------------------------------------- */
 
 static int free_region_slot(const struct model *model)
@@ -87,6 +107,8 @@ static uint64_t host_size(const struct chooser *c)
 	const uint64_t small = c->style->unit & ~UINT64_C(4095);
 	const uint64_t size = small << rng_below(c->rng, 3);
 
+	if (c->style->accesses)
+		return UINT64_C(4096) << rng_below(c->rng, 7);
 	if (size > 0 && size <= UINT64_C(1) << 32)
 		return size;
 	return UINT64_C(4096) << rng_below(c->rng, 16);
@@ -105,8 +127,9 @@ static void fill_stripe(const struct chooser *c, struct op *op)
 		return;
 	}
 	op->region_kind = rng_chance(c->rng, 50) ? FH_REGION_RAM : FH_REGION_MMIO;
-	op->flag = op->region_kind == FH_REGION_RAM;
-	op->size = c->style->grid / 2 * c->style->unit;
+	op->flag = op->region_kind == FH_REGION_RAM && !c->style->accesses;
+	op->size = op->region_kind == FH_REGION_RAM && c->style->accesses ?
+			   host_size(c) : c->style->grid / 2 * c->style->unit;
 }
 
 static void fill_region_new(const struct chooser *c, struct op *op)
@@ -127,13 +150,21 @@ static void fill_region_new(const struct chooser *c, struct op *op)
 		return;
 	}
 	op->region_kind = kinds[rng_below(c->rng, sizeof(kinds))];
+	if (c->style->accesses && op->region_kind == FH_REGION_IOMMU)
+		op->region_kind = FH_REGION_MMIO;
 	op->size = any_size(c, op->region_kind == FH_REGION_CONTAINER ||
 				       op->region_kind == FH_REGION_ALIAS);
 	if (op->region_kind == FH_REGION_ALIAS)
 		fill_new_alias(c, op);
 	op->flag = op->region_kind == FH_REGION_RAM_DEVICE ||
 		   (op->region_kind == FH_REGION_RAM && rng_chance(c->rng, 80));
-	if (op->flag)
+	if (c->style->accesses && op->region_kind != FH_REGION_CONTAINER &&
+	    op->region_kind != FH_REGION_ALIAS) {
+		op->flag = op->region_kind == FH_REGION_MMIO && rng_chance(c->rng, 40);
+		op->priority = true;
+		if (op->region_kind != FH_REGION_MMIO && op->region_kind != FH_REGION_RESERVATION)
+			op->size = host_size(c);
+	} else if (op->flag)
 		op->size = op->size > INT64_MAX ? c->style->unit & INT64_MAX : op->size;
 	else if (op->region_kind == FH_REGION_RAM || op->region_kind == FH_REGION_ROM ||
 		 op->region_kind == FH_REGION_ROM_DEVICE)
@@ -231,6 +262,9 @@ static void fill_listener(const struct chooser *c, struct op *op)
 	op->other = (int16_t)pick_space(c);
 	op->priority = any_priority(c);
 	op->region_kind = callbacks[rng_below(c->rng, 4)];
+	/* All that there is besides, or some of it. */
+	if (c->style->extras > 0)
+		op->region_kind |= rng_chance(c->rng, 70) ? 0x78 : 8 * rng_below(c->rng, 16);
 }
 
 /* A region that more than one alias shows directly, or any. */
@@ -334,6 +368,8 @@ static enum op_kind choose_kind(const struct chooser *c, unsigned depth)
 
 	if (depth > 0 && rng_chance(c->rng, 30))
 		return OP_COMMIT;
+	if (c->style->extras > 0 && rng_chance(c->rng, c->style->extras))
+		return choose_extra_kind(c, depth);
 	if (depth < 4 && rng_chance(c->rng, c->style->batches / (depth + 1)))
 		return OP_BEGIN;
 	for (int i = 0; i < c->model->region_slots; i++)
@@ -358,6 +394,10 @@ static struct op choose_op(const struct chooser *c, unsigned depth)
 	struct op op = { .kind = (uint8_t)choose_kind(c, depth),
 			 .slot = MODEL_NONE, .other = MODEL_NONE, .owner = MODEL_NONE };
 
+	if (op.kind >= OP_EVENTFD_NEW) {
+		fill_extra(c, &op);
+		return op;
+	}
 	switch (op.kind) {
 	case OP_BEGIN:
 	case OP_COMMIT:
@@ -414,6 +454,8 @@ static bool op_is_good(const struct chooser *c, const struct op *op, unsigned de
 
 	if (op->kind <= OP_POLL)
 		return op->kind != OP_POLL || depth == 0;
+	if (op->kind >= OP_STORE)
+		return op->slot != MODEL_NONE && depth == 0;
 	if (op->slot == MODEL_NONE || (op->kind == OP_OWNER_REALIZE && depth > 0))
 		return false;
 	model_copy(&trial, c->model);

@@ -14,20 +14,14 @@ void model_init(struct model *model)
 		model->regions[i].container = model->regions[i].target = MODEL_NONE;
 }
 
-static bool region_used(const struct model *model, int slot)
+bool model_region_used(const struct model *model, int slot)
 {
 	return slot >= 0 && slot < model->region_slots && model->regions[slot].real;
 }
 
-static bool owner_used(const struct model *model, int slot)
+bool model_owner_used(const struct model *model, int slot)
 {
 	return slot >= 0 && slot < MODEL_OWNERS && model->owners[slot].real;
-}
-
-static bool has_ram(const struct model_region *region)
-{
-	return region->kind == FH_REGION_RAM || region->kind == FH_REGION_ROM ||
-	       region->kind == FH_REGION_ROM_DEVICE || region->kind == FH_REGION_RAM_DEVICE;
 }
 
 /* --- Owners --------------------------------------------------------------------------------- */
@@ -63,20 +57,23 @@ static bool apply_owner_new(struct model *model, const struct op *op)
 {
 	struct model_owner *owner = &model->owners[op->slot];
 
-	if (owner->real || (op->other != MODEL_NONE && !owner_used(model, op->other)))
+	if (owner->real || (op->other != MODEL_NONE && !model_owner_used(model, op->other)))
 		return false;
 	memset(owner, 0, sizeof(*owner));
 	owner->real = (struct fh_object *)model; /* to be filled in */
 	owner->parent = op->other;
 	owner->is_device = op->flag;
-	owner->hidden = op->other != MODEL_NONE && model->owners[op->other].hidden;
+	if (op->other != MODEL_NONE && model->owners[op->other].hidden) {
+		owner->hidden = true;
+		owner->hidden_at = model->owners[op->other].hidden_at;
+	}
 	show_owners(model);
 	return true;
 }
 
 static bool apply_owner_realize(struct model *model, const struct op *op, enum fh_code *ret_code)
 {
-	if (!owner_used(model, op->slot) || !model->owners[op->slot].is_device)
+	if (!model_owner_used(model, op->slot) || !model->owners[op->slot].is_device)
 		return false;
 	if (model->owners[op->slot].hidden) {
 		*ret_code = FH_EDEAD;
@@ -97,11 +94,17 @@ static bool apply_owner_realize(struct model *model, const struct op *op, enum f
 
 static bool apply_owner_dispose(struct model *model, const struct op *op)
 {
-	if (!owner_used(model, op->slot))
+	if (!model_owner_used(model, op->slot))
 		return false;
-	for (int i = 0; i < MODEL_OWNERS; i++)
-		if (model->owners[i].real && is_below(model, i, op->slot))
-			model->owners[i].hidden = true;
+	model->order++;
+	for (int i = 0; i < MODEL_OWNERS; i++) {
+		struct model_owner *owner = &model->owners[i];
+
+		if (owner->real && !owner->hidden && is_below(model, i, op->slot)) {
+			owner->hidden = true;
+			owner->hidden_at = model->order;
+		}
+	}
 	show_owners(model);
 	return true;
 }
@@ -119,6 +122,12 @@ static void end_region(struct model *model, int slot)
 	for (int i = 0; i < MODEL_SPACES; i++)
 		if (model->spaces[i].real && model->spaces[i].root == slot)
 			model->spaces[i].root = MODEL_NONE;
+	for (int i = 0; i < MODEL_EVENTFDS; i++)
+		if (model->eventfds[i].real && model->eventfds[i].region == slot)
+			model->eventfds[i].region = MODEL_NONE;
+	for (int i = 0; i < MODEL_SPANS; i++)
+		if (model->spans[i].used && model->spans[i].region == slot)
+			model->spans[i].used = false;
 	memset(&model->regions[slot], 0, sizeof(model->regions[slot]));
 	model->regions[slot].container = model->regions[slot].target = MODEL_NONE;
 }
@@ -137,33 +146,38 @@ static void end_listener(struct model *model, int slot)
 	model->listeners[slot].space = MODEL_NONE;
 }
 
-static bool owner_ends(const struct model *model, int owner)
+static bool owner_ends(const struct model *model, int owner, uint64_t hidden_at)
 {
-	return owner != MODEL_NONE && model->owners[owner].hidden;
+	return owner != MODEL_NONE && model->owners[owner].hidden &&
+	       model->owners[owner].hidden_at == hidden_at;
 }
 
-bool model_has_hidden(const struct model *model)
+bool model_settle(struct model *model)
 {
+	uint64_t first = UINT64_MAX;
+
 	for (int i = 0; i < MODEL_OWNERS; i++)
-		if (model->owners[i].real && model->owners[i].hidden)
-			return true;
-	return false;
-}
-
-void model_settle(struct model *model)
-{
+		if (model->owners[i].real && model->owners[i].hidden &&
+		    model->owners[i].hidden_at < first)
+			first = model->owners[i].hidden_at;
+	if (first == UINT64_MAX)
+		return false;
 	for (int i = 0; i < MODEL_LISTENERS; i++)
-		if (model->listeners[i].real && owner_ends(model, model->listeners[i].owner))
+		if (model->listeners[i].real && owner_ends(model, model->listeners[i].owner, first))
 			end_listener(model, i);
+	for (int i = 0; i < MODEL_EVENTFDS; i++)
+		if (model->eventfds[i].real && owner_ends(model, model->eventfds[i].owner, first))
+			memset(&model->eventfds[i], 0, sizeof(model->eventfds[i]));
 	for (int i = 0; i < MODEL_SPACES; i++)
-		if (model->spaces[i].real && owner_ends(model, model->spaces[i].owner))
+		if (model->spaces[i].real && owner_ends(model, model->spaces[i].owner, first))
 			end_space(model, i);
 	for (int i = 0; i < model->region_slots; i++)
-		if (model->regions[i].real && owner_ends(model, model->regions[i].owner))
+		if (model->regions[i].real && owner_ends(model, model->regions[i].owner, first))
 			end_region(model, i);
 	for (int i = 0; i < MODEL_OWNERS; i++)
-		if (owner_ends(model, i))
+		if (owner_ends(model, i, first))
 			memset(&model->owners[i], 0, sizeof(model->owners[i]));
+	return true;
 }
 
 /* --- Regions -------------------------------------------------------------------------------- */
@@ -172,8 +186,8 @@ static bool apply_region_new(struct model *model, const struct op *op)
 {
 	struct model_region *region = &model->regions[op->slot];
 
-	if (region->real || (op->owner != MODEL_NONE && !owner_used(model, op->owner)) ||
-	    (op->other != MODEL_NONE && !region_used(model, op->other)))
+	if (region->real || (op->owner != MODEL_NONE && !model_owner_used(model, op->owner)) ||
+	    (op->other != MODEL_NONE && !model_region_used(model, op->other)))
 		return false;
 	if (op->slot >= model->region_slots)
 		model->region_slots = op->slot + 1;
@@ -188,6 +202,7 @@ static bool apply_region_new(struct model *model, const struct op *op)
 		.capacity = op->size,
 		.enabled = true,
 		.rom_mode = op->region_kind == FH_REGION_ROM_DEVICE,
+		.big_endian = op->region_kind == FH_REGION_MMIO && op->flag,
 	};
 	return true;
 }
@@ -242,7 +257,7 @@ static enum fh_code apply_to_region(struct model *model, const struct op *op)
 	case OP_PRIORITY: region->priority = op->priority; return FH_OK;
 	case OP_ENABLED: region->enabled = op->flag; return FH_OK;
 	case OP_RESIZE:
-		if (has_ram(region) && op->size > region->capacity)
+		if (model_has_memory(region) && op->size > region->capacity)
 			return FH_EINVAL;
 		region->size = op->size;
 		return FH_OK;
@@ -270,8 +285,8 @@ static bool apply_space_new(struct model *model, const struct op *op)
 {
 	struct model_space *space = &model->spaces[op->slot];
 
-	if (space->real || (op->owner != MODEL_NONE && !owner_used(model, op->owner)) ||
-	    (op->other != MODEL_NONE && !region_used(model, op->other)))
+	if (space->real || (op->owner != MODEL_NONE && !model_owner_used(model, op->owner)) ||
+	    (op->other != MODEL_NONE && !model_region_used(model, op->other)))
 		return false;
 	*space = (struct model_space){
 		.real = (struct fh_space *)model, .owner = op->owner, .root = op->other
@@ -283,7 +298,7 @@ static bool apply_listener_new(struct model *model, const struct op *op)
 {
 	struct model_listener *listener = &model->listeners[op->slot];
 
-	if (listener->real || (op->owner != MODEL_NONE && !owner_used(model, op->owner)) ||
+	if (listener->real || (op->owner != MODEL_NONE && !model_owner_used(model, op->owner)) ||
 	    op->other < 0 || op->other >= MODEL_SPACES || !model->spaces[op->other].real)
 		return false;
 	*listener = (struct model_listener){
@@ -296,6 +311,8 @@ static bool apply_listener_new(struct model *model, const struct op *op)
 bool model_apply(struct model *model, const struct op *op, enum fh_code *ret_code)
 {
 	*ret_code = FH_OK;
+	if (op->kind >= OP_EVENTFD_NEW)
+		return model_apply_extra(model, op, ret_code);
 	switch (op->kind) {
 	case OP_BEGIN:
 	case OP_COMMIT:
@@ -308,7 +325,7 @@ bool model_apply(struct model *model, const struct op *op, enum fh_code *ret_cod
 	case OP_LISTENER_NEW: return apply_listener_new(model, op);
 	case OP_SPACE_ROOT:
 		if (!model->spaces[op->slot].real ||
-		    (op->other != MODEL_NONE && !region_used(model, op->other)))
+		    (op->other != MODEL_NONE && !model_region_used(model, op->other)))
 			return false;
 		model->spaces[op->slot].root = op->other;
 		return true;
@@ -323,11 +340,11 @@ bool model_apply(struct model *model, const struct op *op, enum fh_code *ret_cod
 		end_listener(model, op->slot);
 		return true;
 	}
-	if (!region_used(model, op->slot) ||
+	if (!model_region_used(model, op->slot) ||
 	    (op->kind == OP_REGION_DESTROY && model->regions[op->slot].builtin) ||
-	    (op->kind == OP_ADD && !region_used(model, op->other)) ||
+	    (op->kind == OP_ADD && !model_region_used(model, op->other)) ||
 	    (op->kind == OP_ALIAS_TARGET && op->other != MODEL_NONE &&
-	     !region_used(model, op->other)))
+	     !model_region_used(model, op->other)))
 		return false;
 	*ret_code = apply_to_region(model, op);
 	return true;
@@ -335,7 +352,7 @@ bool model_apply(struct model *model, const struct op *op, enum fh_code *ret_cod
 
 /* --- Words ---------------------------------------------------------------------------------- */
 
-static const char *const op_names[OP_KINDS] = {
+static const char *const op_names[OP_EVENTFD_NEW] = {
 	"begin", "commit", "poll", "new owner", "realize owner", "dispose of owner", "new region",
 	"destroy region", "add", "remove", "move", "set priority", "set enabled", "resize",
 	"set alias offset", "set alias target", "set readonly", "set nonvolatile",
@@ -344,11 +361,23 @@ static const char *const op_names[OP_KINDS] = {
 };
 
 static const char *const region_kinds[] = {
-	"container", "mmio", "ram", "rom", "rom device", "alias", "reservation",
+	"container", "mmio", "ram", "rom", "rom device", "alias", "reservation", "iommu",
+	"ram device",
 };
+
+static const char *region_mark(const struct op *op)
+{
+	if (!op->flag)
+		return "";
+	return op->region_kind == FH_REGION_MMIO ? ", big-endian" : ", caller's memory";
+}
 
 void op_print(const struct op *op, FILE *out)
 {
+	if (op->kind >= OP_EVENTFD_NEW) {
+		op_print_extra(op, out);
+		return;
+	}
 	fprintf(out, "%s", op_names[op->kind]);
 	if (op->kind <= OP_POLL) {
 		fprintf(out, "\n");
@@ -361,7 +390,7 @@ void op_print(const struct op *op, FILE *out)
 		break;
 	case OP_REGION_NEW:
 		fprintf(out, " (%s%s) of owner %d, size %#" PRIx64, region_kinds[op->region_kind],
-			op->flag ? ", caller's memory" : "", op->owner, op->size);
+			region_mark(op), op->owner, op->size);
 		if (op->region_kind == FH_REGION_ALIAS)
 			fprintf(out, ", of region %d from %#" PRIx64, op->other, op->addr);
 		break;

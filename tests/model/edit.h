@@ -36,6 +36,18 @@ enum op_kind {
 	OP_SPACE_DESTROY,
 	OP_LISTENER_NEW,
 	OP_LISTENER_DESTROY,
+	OP_EVENTFD_NEW,
+	OP_EVENTFD_DESTROY,
+	OP_COALESCE,
+	OP_COALESCE_CLEAR,
+	OP_FLUSH,
+	OP_LOG_START,
+	OP_LOG_STOP,
+	OP_LOG_ALL,
+	OP_LOG_ALL_STOP,
+	/* These change nothing that is shown, and are done outside of transactions. */
+	OP_STORE,
+	OP_TAKE,
 	OP_KINDS,
 };
 
@@ -43,17 +55,27 @@ enum op_kind {
 struct op {
 	uint8_t kind;
 	uint8_t region_kind; /* REGION_NEW; LISTENER_NEW: callbacks */
-	bool flag;	     /* the new state; RAM: the caller's memory; an end: by unref alone */
+	bool flag;	     /* the new state; RAM: the caller's memory; an end: by unref alone;
+				registers: big-endian; eventfd: data count; take: test alone */
 	int16_t slot;	     /* what the edit is about */
 	int16_t other;	     /* container, target, root, space, parent */
 	int16_t owner;
-	int32_t priority;
-	uint64_t addr; /* or the offset of an alias */
+	int32_t priority; /* or a client that logs; data of an eventfd; REGION_NEW: its memory can
+			     be accessed */
+	uint64_t addr; /* or the offset of an alias; STORE: what the choice of one begins with */
 	uint64_t size;
 };
 
 /* What listeners have as callbacks besides begin and commit. */
-enum { CALLBACK_REMOVE = 1, CALLBACK_ADD = 2, CALLBACK_BATCH = 4 };
+enum {
+	CALLBACK_REMOVE = 1,
+	CALLBACK_ADD = 2,
+	CALLBACK_BATCH = 4,
+	CALLBACK_EVENTFD = 8,
+	CALLBACK_COALESCED = 16,
+	CALLBACK_LOG = 32,
+	CALLBACK_FLUSH = 64,
+};
 
 /* How the edits of one world are chosen. */
 struct style {
@@ -66,18 +88,28 @@ struct style {
 	unsigned batches;  /* percent of the edits begin a transaction */
 	unsigned flat;	   /* percent of the regions are put right into the first */
 	bool striped;	   /* mostly aliases, which show the same few regions side by side */
+	unsigned extras;   /* percent of the edits are from OP_EVENTFD_NEW on */
+	bool accesses;	   /* all memory is real, and little, and every region can be accessed */
 };
 
 struct style style_random(struct rng *rng);
+/* With eventfds, coalesced ranges, logs and stores. */
+struct style style_with_extras(struct rng *rng);
 
 /*
  * What the edit does to the model. False, nothing changed: it is none that could be done now.
  * *ret_code is what the library has to return.
  */
 bool model_apply(struct model *model, const struct op *op, enum fh_code *ret_code);
-/* The second half of the disposal of owners that are hidden. */
-void model_settle(struct model *model);
-bool model_has_hidden(const struct model *model);
+/* The same of OP_EVENTFD_NEW and later ones. */
+bool model_apply_extra(struct model *model, const struct op *op, enum fh_code *ret_code);
+bool model_region_used(const struct model *model, int slot);
+bool model_owner_used(const struct model *model, int slot);
+/*
+ * The second half of the disposal of those owners that were hidden first, together. False: there are
+ * none.
+ */
+bool model_settle(struct model *model);
 void model_init(struct model *model);
 
 /* The next edit, for a model that is @depth transactions deep. */
@@ -85,5 +117,6 @@ struct op edit_choose(const struct model *model, const struct style *style, unsi
 		      struct rng *rng);
 
 void op_print(const struct op *op, FILE *out);
+void op_print_extra(const struct op *op, FILE *out);
 
 #endif

@@ -33,8 +33,7 @@ const char *world_failure(const struct world *world)
 	return world->failure;
 }
 
-/* The slot of a region, for people. */
-static int slot_of(const struct world *world, const struct fh_region *real)
+int world_slot_of(const struct world *world, const struct fh_region *real)
 {
 	for (int i = 0; i < world->model.region_slots; i++)
 		if (world->model.regions[i].real == real)
@@ -47,10 +46,12 @@ static const char *section_text(const struct world *world, const struct fh_secti
 {
 	if (!section)
 		return "nothing";
-	snprintf(buffer, size, "%#" PRIx64 "..%#" PRIx64 " region %d from %#" PRIx64 "%s%s%s%s",
-		 section->first, section->last, slot_of(world, section->region), section->offset,
+	snprintf(buffer, size,
+		 "%#" PRIx64 "..%#" PRIx64 " region %d from %#" PRIx64 "%s%s%s%s logged %#x",
+		 section->first, section->last, world_slot_of(world, section->region), section->offset,
 		 section->ptr ? " direct" : "", section->readonly ? " readonly" : "",
-		 section->rom_mode ? " rom mode" : "", section->nonvolatile ? " nonvolatile" : "");
+		 section->rom_mode ? " rom mode" : "", section->nonvolatile ? " nonvolatile" : "",
+		 section->log_mask);
 	return buffer;
 }
 
@@ -68,16 +69,19 @@ static void paint(struct world *world)
 
 		while (same < i && !(model->spaces[same].real && model->spaces[same].root == root))
 			same++;
-		if (root == MODEL_NONE) {
-			world->next[i]->count = 0;
-		} else if (same < i) {
-			const struct view *view = world->next[same];
+		struct view *next = &world->next[i]->view;
 
-			world->next[i]->count = view->count;
-			memcpy(world->next[i]->at, view->at, view->count * sizeof(view->at[0]));
+		if (root == MODEL_NONE) {
+			next->count = 0;
+		} else if (same < i) {
+			const struct view *view = &world->next[same]->view;
+
+			next->count = view->count;
+			memcpy(next->at, view->at, view->count * sizeof(view->at[0]));
 		} else {
-			oracle_paint(model, &world->kids, root, NULL, world->next[i]);
+			oracle_paint(model, &world->kids, root, NULL, next);
 		}
+		extras_find(model, next, &world->next[i]->extras);
 	}
 }
 
@@ -88,7 +92,7 @@ static void check_painting(struct world *world, int space)
 	oracle_paint(&world->model, &world->kids, world->model.spaces[space].root, &world->rng,
 		     full);
 	world->counts.paintings++;
-	if (!view_equal(full, world->shown[space]))
+	if (!view_equal(full, &world->shown[space]->view))
 		world_fail(world, "the oracle disagrees with itself about space %d", space);
 	free(full);
 }
@@ -103,13 +107,13 @@ static bool compare_section(const struct fh_section *section, void *arg)
 {
 	struct comparison *comparison = arg;
 	struct world *world = comparison->world;
-	const struct view *view = world->shown[comparison->space];
+	const struct view *view = &world->shown[comparison->space]->view;
 	const struct fh_section *wanted =
 		comparison->seen < view->count ? &view->at[comparison->seen] : NULL;
 	char left[200], right[200];
 
 	comparison->seen++;
-	if (wanted && section_equal(section, wanted))
+	if (wanted && section_equal(section, wanted) && section->log_mask == wanted->log_mask)
 		return true;
 	world_fail(world, "space %d, range %zu of %zu: shows %s, not %s", comparison->space,
 	     comparison->seen, view->count, section_text(world, section, left, sizeof(left)),
@@ -120,7 +124,7 @@ static bool compare_section(const struct fh_section *section, void *arg)
 static void compare_space(struct world *world, int space)
 {
 	struct comparison comparison = { world, space, 0 };
-	const struct view *view = world->shown[space];
+	const struct view *view = &world->shown[space]->view;
 	char text[200];
 
 	fh_space_each(world->model.spaces[space].real, compare_section, &comparison);
@@ -133,7 +137,7 @@ static void compare_space(struct world *world, int space)
 /* One address, beside an edge of what is shown, or anywhere. */
 static void look_up(struct world *world, int space)
 {
-	const struct view *view = world->shown[space];
+	const struct view *view = &world->shown[space]->view;
 	const size_t near = view->count > 0 ? rng_below(&world->rng, view->count) : 0;
 	const uint64_t edges[] = {
 		view->count > 0 ? view->at[near].first : 0,
@@ -184,7 +188,7 @@ static bool check_sub(struct fh_region *sub, void *arg)
 	if (check->next >= kids->begin[check->region + 1] ||
 	    check->world->model.regions[kids->kid[check->next]].real != sub) {
 		world_fail(check->world, "region %d: its subregion %d is not in its place",
-		     check->region, slot_of(check->world, sub));
+		     check->region, world_slot_of(check->world, sub));
 		return false;
 	}
 	check->next++;
@@ -230,11 +234,11 @@ void look_forward(struct world *world)
 	bool changed = false;
 
 	for (int i = 0; i < MODEL_SPACES; i++) {
-		struct view *view = world->shown[i];
+		struct picture *picture = world->shown[i];
 
-		changed |= !view_equal(view, world->next[i]);
+		changed |= !view_equal(&picture->view, &world->next[i]->view);
 		world->shown[i] = world->next[i];
-		world->next[i] = view;
+		world->next[i] = picture;
 	}
 	world->counts.changes += changed;
 }

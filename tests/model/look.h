@@ -6,6 +6,7 @@
 #define MODEL_LOOK_H
 
 #include "model/ears.h"
+#include "model/stores.h"
 #include "model/world.h"
 
 struct world {
@@ -13,8 +14,9 @@ struct world {
 	struct model model;
 	struct model_kids kids;
 	struct ears *ears;
-	struct view *shown[MODEL_SPACES]; /* as published */
-	struct view *next[MODEL_SPACES];  /* as from the present commit on */
+	struct picture *shown[MODEL_SPACES]; /* as published */
+	struct picture *next[MODEL_SPACES];  /* as from the present commit on */
+	struct stores *stores;
 	unsigned depth;
 	struct rng rng;
 	struct world_counts counts;
@@ -26,6 +28,9 @@ void world_fail(struct world *world, const char *fmt, ...) FH_PRINTF(2, 3);
 
 /* NULL for MODEL_NONE. */
 struct fh_region *world_region(const struct world *world, int slot);
+
+/* The slot of a region, or MODEL_NONE. */
+int world_slot_of(const struct world *world, const struct fh_region *real);
 
 /* The model has reached what the next commit of the library will publish. */
 void look_forward(struct world *world);

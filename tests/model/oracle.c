@@ -49,6 +49,24 @@ bool model_is_visible(const struct model *model, int index)
 	       (region->owner == MODEL_NONE || model->owners[region->owner].shown);
 }
 
+bool model_has_memory(const struct model_region *region)
+{
+	return region->kind == FH_REGION_RAM || region->kind == FH_REGION_ROM ||
+	       region->kind == FH_REGION_ROM_DEVICE || region->kind == FH_REGION_RAM_DEVICE;
+}
+
+bool model_has_callbacks(const struct model_region *region)
+{
+	return region->kind == FH_REGION_MMIO || region->kind == FH_REGION_ROM_DEVICE;
+}
+
+uint8_t model_log_mask(const struct model *model, int index)
+{
+	const struct model_region *region = &model->regions[index];
+
+	return model_has_memory(region) ? region->log_own | model->log_all : 0;
+}
+
 static bool is_above(const struct model_region *a, const struct model_region *b)
 {
 	return a->priority != b->priority ? a->priority > b->priority : a->order > b->order;
@@ -263,6 +281,7 @@ static struct fh_section section_of(const struct model *model, const struct hit 
 	if (region->kind == FH_REGION_RAM || region->kind == FH_REGION_ROM || section.rom_mode ||
 	    section.device)
 		section.ptr = region->ram + hit->offset;
+	section.log_mask = model_log_mask(model, hit->region);
 	return section;
 }
 

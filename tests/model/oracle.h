@@ -27,6 +27,9 @@ enum {
 	MODEL_LISTENERS = 12,
 	MODEL_CELLS = 4096,
 	MODEL_INSTANCES = 1600, /* places at which some region is seen, per space */
+	MODEL_EVENTFDS = 24,
+	MODEL_SPANS = 24, /* coalesced ranges, as they were added */
+	MODEL_PAGES = 64, /* that a region may have, where dirty ones are counted */
 };
 
 #define MODEL_NONE (-1)
@@ -46,6 +49,9 @@ struct model_region {
 	int32_t priority;
 	bool enabled, readonly, nonvolatile, unmergeable, rom_mode;
 	bool builtin; /* the machine's own: does not end before it */
+	bool big_endian;
+	bool flush;	 /* asks for coalesced stores, by itself */
+	uint8_t log_own; /* clients that log it, beside those that log everything */
 };
 
 struct model_owner {
@@ -55,6 +61,7 @@ struct model_owner {
 	bool realized;
 	bool shown;
 	bool hidden; /* for ever; the rest of its dispose is still to come */
+	uint64_t hidden_at; /* those hidden together have the same; the first ones end first */
 };
 
 struct model_space {
@@ -72,11 +79,28 @@ struct model_listener {
 	uint8_t callbacks;
 };
 
+struct model_eventfd {
+	struct fh_eventfd *real; /* NULL: there is none in this slot */
+	int owner;
+	int region; /* or MODEL_NONE: the region is gone */
+	struct fh_eventfd_match match;
+	uint64_t serial; /* no other has it */
+};
+
+struct model_span {
+	bool used;
+	int region;
+	uint64_t first, last;
+};
+
 struct model {
 	struct model_region regions[MODEL_REGIONS];
 	struct model_owner owners[MODEL_OWNERS];
 	struct model_space spaces[MODEL_SPACES];
 	struct model_listener listeners[MODEL_LISTENERS];
+	struct model_eventfd eventfds[MODEL_EVENTFDS];
+	struct model_span spans[MODEL_SPANS];
+	uint8_t log_all; /* clients that log everything */
 	uint64_t order;
 	int region_slots; /* beyond these no region has been */
 };
@@ -105,6 +129,10 @@ uint64_t rng_below(struct rng *rng, uint64_t limit);
 bool rng_chance(struct rng *rng, unsigned percent);
 
 bool model_is_visible(const struct model *model, int region);
+bool model_has_memory(const struct model_region *region);
+bool model_has_callbacks(const struct model_region *region);
+/* The clients that log it. */
+uint8_t model_log_mask(const struct model *model, int region);
 /* Is @to @from, or below it by way of containers and aliases? */
 bool model_reaches(const struct model *model, const struct model_kids *kids, int from, int to);
 void model_sort_kids(const struct model *model, struct model_kids *ret);

@@ -53,4 +53,8 @@ uint64_t any_place(const struct chooser *c, int slot, int container);
 uint64_t any_size(const struct chooser *c, bool large);
 int32_t any_priority(const struct chooser *c);
 
+/* choose-extras.c: an edit from OP_EVENTFD_NEW on. */
+enum op_kind choose_extra_kind(const struct chooser *c, unsigned depth);
+void fill_extra(const struct chooser *c, struct op *op);
+
 #endif

@@ -13,19 +13,7 @@
 
 /* --- Making things -------------------------------------------------------------------------- */
 
-static enum fh_tx no_access(void *state, uint64_t offset, uint64_t *ret_value, unsigned size,
-			    struct fh_attrs attrs)
-{
-	(void)state;
-	(void)offset;
-	(void)ret_value;
-	(void)size;
-	(void)attrs;
-	return FH_TX_DEVICE_ERROR;
-}
-
 static const struct fh_iommu_ops no_translations = { .indexes = 1 }; /* nobody accesses */
-static const struct fh_region_ops no_registers = { .read = no_access, .concurrent = true };
 
 static const struct fh_type plain_type = { .name = "model-object" };
 static const struct fh_device_ops device_ops = { .own_domain = false };
@@ -42,15 +30,17 @@ static void make_region(struct world *world, const struct op *op)
 {
 	struct model_region *region = &world->model.regions[op->slot];
 	struct fh_object *owner = owner_of(world, op->owner);
-	/* Never accessed: only its address counts. */
+	/* Mostly never accessed: only its address counts. */
 	uint8_t *ptr = (uint8_t *)(uintptr_t)(4096 * (1 + (unsigned)op->slot));
+	const struct fh_region_ops *ops = stores_registers(op->flag);
+	void *state = stores_state(world->stores, op->slot);
 
 	switch (region->kind) {
 	case FH_REGION_CONTAINER:
 		region->real = fh_region_new_container(owner, NULL, op->size);
 		break;
 	case FH_REGION_MMIO:
-		region->real = fh_region_new_mmio(owner, NULL, op->size, &no_registers, NULL);
+		region->real = fh_region_new_mmio(owner, NULL, op->size, ops, state);
 		break;
 	case FH_REGION_RAM:
 		region->real = op->flag ? fh_region_new_ram_ptr(owner, NULL, op->size, ptr, NULL,
@@ -61,8 +51,7 @@ static void make_region(struct world *world, const struct op *op)
 		region->real = fh_region_new_rom(owner, NULL, op->size, FH_ROM_IGNORE, NULL);
 		break;
 	case FH_REGION_ROM_DEVICE:
-		region->real = fh_region_new_rom_device(owner, NULL, op->size, &no_registers, NULL,
-							NULL);
+		region->real = fh_region_new_rom_device(owner, NULL, op->size, ops, state, NULL);
 		break;
 	case FH_REGION_ALIAS:
 		region->real = fh_region_new_alias(owner, NULL, world_region(world, op->other),
@@ -75,6 +64,8 @@ static void make_region(struct world *world, const struct op *op)
 		region->real = fh_region_new_iommu(owner, NULL, op->size, &no_translations, NULL);
 		break;
 	case FH_REGION_RAM_DEVICE:
+		if (op->priority)
+			ptr = stores_device_memory(world->stores);
 		region->real = fh_region_new_ram_device(owner, NULL, op->size, ptr, NULL, NULL);
 		break;
 	}
@@ -107,6 +98,30 @@ static void end_object(struct fh_object *object, bool own, bool by_unref)
 	}
 }
 
+static enum fh_code make_eventfd(struct world *world, const struct op *op)
+{
+	const struct fh_eventfd_match match = {
+		.offset = op->addr,
+		.size = (unsigned)op->size,
+		.match_data = op->flag,
+		.data = (uint64_t)op->priority,
+	};
+	struct fh_error err = FH_ERROR_INIT;
+	struct fh_eventfd *eventfd =
+		fh_eventfd_new(owner_of(world, op->owner), world_region(world, op->other), &match,
+			       stores_eventfd(world, op->slot), &err);
+
+	if (!eventfd)
+		return err.code;
+	world->model.eventfds[op->slot].real = eventfd;
+	return FH_OK;
+}
+
+static enum fh_dirty_client client_of(const struct op *op)
+{
+	return (enum fh_dirty_client)(op->priority & 7);
+}
+
 /* --- One edit ------------------------------------------------------------------------------- */
 
 /* Before the model forgets what it was about. */
@@ -134,6 +149,10 @@ static struct subject subject_of(const struct world *world, const struct op *op)
 		subject.object = (struct fh_object *)model->listeners[op->slot].real;
 		subject.own = model->listeners[op->slot].owner == MODEL_NONE;
 		break;
+	case OP_EVENTFD_DESTROY:
+		subject.object = (struct fh_object *)model->eventfds[op->slot].real;
+		subject.own = model->eventfds[op->slot].owner == MODEL_NONE;
+		break;
 	}
 	return subject;
 }
@@ -158,7 +177,12 @@ static enum fh_code edit_region(struct world *world, const struct op *op)
 	case OP_READONLY: return fh_region_set_readonly(region, op->flag);
 	case OP_NONVOLATILE: return fh_region_set_nonvolatile(region, op->flag);
 	case OP_UNMERGEABLE: return fh_region_set_unmergeable(region, op->flag);
-	default: return fh_region_set_rom_mode(region, op->flag);
+	case OP_ROM_MODE: return fh_region_set_rom_mode(region, op->flag);
+	case OP_COALESCE: return fh_region_add_coalesced(region, op->addr, op->size);
+	case OP_COALESCE_CLEAR: return fh_region_clear_coalesced(region);
+	case OP_FLUSH: return fh_region_set_flush_coalesced(region, op->flag);
+	case OP_LOG_START: return fh_dirty_start(region, client_of(op), NULL);
+	default: fh_dirty_stop(region, client_of(op)); return FH_OK;
 	}
 }
 
@@ -187,10 +211,14 @@ static enum fh_code edit(struct world *world, const struct op *op, const struct 
 				    &model->listeners[op->slot], model->spaces[op->other].real,
 				    world->shown[op->other]);
 		return model->listeners[op->slot].real ? FH_OK : FH_EDEAD;
+	case OP_EVENTFD_NEW: return make_eventfd(world, op);
+	case OP_LOG_ALL: return fh_dirty_global_start(world->m, client_of(op), NULL);
+	case OP_LOG_ALL_STOP: fh_dirty_global_stop(world->m, client_of(op)); return FH_OK;
 	case OP_OWNER_DISPOSE:
 	case OP_REGION_DESTROY:
 	case OP_SPACE_DESTROY:
 	case OP_LISTENER_DESTROY:
+	case OP_EVENTFD_DESTROY:
 		end_object(subject->object, subject->own, op->flag);
 		return FH_OK;
 	}
@@ -203,18 +231,31 @@ static bool op_settles(const struct op *op)
 	return op->kind == OP_POLL || op->kind == OP_OWNER_DISPOSE;
 }
 
+/* Who was in that slot is still to be seen, or is to be told of its end. */
+static bool eventfd_is_shown(const struct world *world, int slot)
+{
+	for (int i = 0; i < MODEL_SPACES; i++)
+		for (size_t j = 0; j < world->shown[i]->extras.count; j++)
+			if (world->shown[i]->extras.at[j].eventfd == slot)
+				return true;
+	return false;
+}
+
 /* May it be done now, as far as the model does not know? */
 static bool op_is_possible(const struct world *world, const struct op *op)
 {
 	switch (op->kind) {
 	case OP_COMMIT: return world->depth > 0;
 	case OP_POLL:
+	case OP_STORE:
+	case OP_TAKE:
 	case OP_OWNER_REALIZE: return world->depth == 0;
 	/* Who was in that slot still shows something, or is to be told of its end. */
 	case OP_SPACE_NEW:
-		return world->shown[op->slot]->count == 0 &&
+		return world->shown[op->slot]->view.count == 0 &&
 		       !ears_wait_for_space(world->ears, op->slot);
 	case OP_LISTENER_NEW: return !ears_is_attached(world->ears, op->slot);
+	case OP_EVENTFD_NEW: return !eventfd_is_shown(world, op->slot);
 	}
 	return true;
 }
@@ -227,22 +268,25 @@ bool world_apply(struct world *world, const struct op *op)
 	if (!op_is_possible(world, op) || !model_apply(&world->model, op, &wanted))
 		return true;
 	world->counts.edits += op->kind > OP_POLL;
+	if (op->kind >= OP_STORE) {
+		stores_access(world, op);
+		return !world->failure[0];
+	}
 	if (op->kind == OP_BEGIN)
 		world->depth++;
 	if (op->kind == OP_COMMIT)
 		world->depth--;
 	if (world->depth == 0) {
 		look_forward(world);
-		if (op_settles(op)) {
-			model_settle(&world->model);
+		while (op_settles(op) && model_settle(&world->model))
 			look_forward(world);
-		}
 	}
 	const enum fh_code code = edit(world, op, &subject);
 
 	if (code != wanted)
 		world_fail(world, "it returned %s, not %s", fh_code_name(code),
 			   fh_code_name(wanted));
+	stores_edited(world);
 	if (world->depth == 0 && !world->failure[0])
 		look_at_all(world);
 	return !world->failure[0];
@@ -258,10 +302,11 @@ struct world *world_new(void)
 	model_init(&world->model);
 	world->m = fh_machine_new(NULL, NULL);
 	world->rng.state = 1;
-	world->ears = ears_new();
+	world->stores = stores_new();
+	world->ears = ears_new(stores_rung(world->stores));
 	for (int i = 0; i < MODEL_SPACES; i++) {
-		world->shown[i] = calloc(1, sizeof(struct view));
-		world->next[i] = calloc(1, sizeof(struct view));
+		world->shown[i] = calloc(1, sizeof(struct picture));
+		world->next[i] = calloc(1, sizeof(struct picture));
 	}
 	world->model.spaces[0] = (struct model_space){
 		.real = fh_machine_memory(world->m), .owner = MODEL_NONE, .builtin = true,
@@ -290,6 +335,7 @@ struct world_counts world_counts(const struct world *world)
 	struct world_counts counts = world->counts;
 
 	counts.told = ears_told(world->ears);
+	counts.extras = ears_extras_told(world->ears);
 	return counts;
 }
 
@@ -300,6 +346,7 @@ static int slots_of(const struct model *model, enum op_kind kind)
 	case OP_LISTENER_DESTROY: return MODEL_LISTENERS;
 	case OP_SPACE_DESTROY: return MODEL_SPACES;
 	case OP_OWNER_DISPOSE: return MODEL_OWNERS;
+	case OP_EVENTFD_DESTROY: return MODEL_EVENTFDS;
 	default: return model->region_slots;
 	}
 }
@@ -310,6 +357,7 @@ static bool can_end(const struct model *model, enum op_kind kind, int slot)
 	case OP_LISTENER_DESTROY: return model->listeners[slot].real;
 	case OP_SPACE_DESTROY: return model->spaces[slot].real && !model->spaces[slot].builtin;
 	case OP_OWNER_DISPOSE: return model->owners[slot].real;
+	case OP_EVENTFD_DESTROY: return model->eventfds[slot].real;
 	default: return model->regions[slot].real && !model->regions[slot].builtin;
 	}
 }
@@ -318,16 +366,17 @@ bool world_choose_end(const struct world *world, struct rng *rng, struct op *ret
 {
 	static const enum op_kind kinds[] = {
 		OP_LISTENER_DESTROY, OP_REGION_DESTROY, OP_REGION_DESTROY, OP_REGION_DESTROY,
-		OP_SPACE_DESTROY, OP_OWNER_DISPOSE,
+		OP_SPACE_DESTROY, OP_OWNER_DISPOSE, OP_EVENTFD_DESTROY,
 	};
+	const unsigned count = sizeof(kinds) / sizeof(kinds[0]);
 	const struct model *model = &world->model;
-	const unsigned first_kind = (unsigned)rng_below(rng, 6);
+	const unsigned first_kind = (unsigned)rng_below(rng, count);
 
 	*ret = (struct op){ .kind = OP_COMMIT };
 	if (world->depth > 0)
 		return true;
-	for (unsigned k = 0; k < 6; k++) {
-		const enum op_kind kind = kinds[(first_kind + k) % 6];
+	for (unsigned k = 0; k < count; k++) {
+		const enum op_kind kind = kinds[(first_kind + k) % count];
 		const int slots = slots_of(model, kind);
 		const int first = (int)rng_below(rng, (uint64_t)slots);
 
@@ -362,15 +411,19 @@ bool world_end(struct world *world, char *failure, size_t size)
 		} else if (fh_machine_destroy(world->m) != 0) {
 			world_fail(world, "the machine does not end");
 		}
+		stores_check_rings(world, true);
 		good = !world->failure[0];
 	}
 	if (!good)
 		snprintf(failure, size, "%s", world->failure);
 	for (int i = 0; i < MODEL_SPACES; i++) {
+		extras_free(&world->shown[i]->extras);
+		extras_free(&world->next[i]->extras);
 		free(world->shown[i]);
 		free(world->next[i]);
 	}
 	ears_free(world->ears);
+	stores_free(world->stores);
 	free(world);
 	return good;
 }

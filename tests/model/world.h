@@ -36,6 +36,10 @@ struct world_counts {
 	uint64_t paintings; /* full ones */
 	uint64_t told;	    /* sections to listeners */
 	uint64_t ranges;    /* compared */
+	uint64_t extras;    /* eventfds, coalesced ranges and logs told */
+	uint64_t stores;
+	uint64_t rings; /* of eventfds, by stores */
+	uint64_t pages; /* dirty, and taken */
 };
 
 struct world_counts world_counts(const struct world *world);
