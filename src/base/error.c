@@ -3,8 +3,8 @@
  * struct fh_error: what failed, for the person who asked.
  *
  * R1. The first failure wins; a later one changes nothing.
- * R2. The message is always terminated, and cut only between two UTF-8 characters. A cut message
- *     ends in "...".
+ * R2. The message is always terminated, one line, and valid UTF-8 whatever went into it. It is cut
+ *     only between two characters, and then ends in "...".
  */
 #include <freehold/base.h>
 
@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/text.h"
 
 const char *fh_code_name(enum fh_code code)
 {
@@ -50,14 +51,16 @@ static void mark_cut(char *message, size_t size)
 	memcpy(message + keep, dots, sizeof(dots));
 }
 
-/* As vsnprintf into the whole of message, but says where it cut. */
+/* As vsnprintf into the whole of message, but keeps R2. */
 static void format(char *message, size_t size, const char *fmt, va_list args)
 {
 	int length = vsnprintf(message, size, fmt, args);
 
 	if (length < 0)
 		message[0] = '\0';
-	else if ((size_t)length >= size)
+	/* First: so the cut finds characters. The half of one that the end made is under the dots. */
+	fh_text_mend(message);
+	if (length > 0 && (size_t)length >= size)
 		mark_cut(message, size);
 }
 

@@ -42,7 +42,7 @@ char *fh_state_in_name(struct fh_state_in *in, size_t size_of_length)
 	if (!fh_state_in_number(in, size_of_length, &length) || length == 0 ||
 	    !fh_state_in_piece(in, length, &piece))
 		return NULL;
-	/* It may end up in a message, which is one line. */
+	/* No device, field or type has such a name. */
 	for (size_t i = 0; i < length; i++)
 		if (piece.at[i] < ' ' || piece.at[i] == 0x7f)
 			return NULL;

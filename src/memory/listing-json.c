@@ -10,31 +10,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "memory/listing.h"
 
 /* --- Texts ---------------------------------------------------------------------------------- */
-
-/* How many bytes from @text on are one character of UTF-8, up to U+10FFFF; 0: none. */
-static unsigned character_length(const unsigned char *text)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	const unsigned length = text[0] < 0x80	    ? 1 :
-				text[0] >> 5 == 0x6 ? 2 :
-				text[0] >> 4 == 0xe ? 3 :
-				text[0] >> 3 == 0x1e ? 4 :
-						       0;
-	uint32_t code = length > 1 ? text[0] & (0x7f >> length) : text[0];
-
-	/* The end of the text is no continuation. */
-	for (unsigned i = 1; i < length; i++) {
-		if (text[i] >> 6 != 0x2)
-			return 0;
-		code = code << 6 | (text[i] & 0x3f);
-	}
-	if (length == 0 || code < least[length] || code > 0x10ffff || code >> 11 == 0x1b)
-		return 0; /* 0x1b: surrogates */
-	return length;
-}
 
 static void put_ascii(unsigned char c, FILE *out)
 {
@@ -54,19 +33,17 @@ static void put_ascii(unsigned char c, FILE *out)
 
 static void put_string(const char *text, FILE *out)
 {
-	const unsigned char *at = (const unsigned char *)text;
-
 	putc('"', out);
-	while (*at) {
-		const unsigned length = character_length(at);
+	while (*text) {
+		const unsigned length = fh_text_character(text);
 
 		if (length == 0)
 			fputs("\xef\xbf\xbd", out); /* U+FFFD */
 		else if (length == 1)
-			put_ascii(*at, out);
+			put_ascii((unsigned char)*text, out);
 		else
-			fwrite(at, 1, length, out);
-		at += length ? length : 1;
+			fwrite(text, 1, length, out);
+		text += length ? length : 1;
 	}
 	putc('"', out);
 }

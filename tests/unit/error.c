@@ -91,6 +91,50 @@ static void cut_falls_between_characters(void **state)
 	}
 }
 
+/* A text with what follows in it, which is to be shown as that. */
+static void shows(const char *bytes, const char *as)
+{
+	char expected[FH_ERROR_MESSAGE_SIZE] = "[";
+	struct fh_error err = FH_ERROR_INIT;
+
+	fh_error_set(&err, FH_EFORMAT, "[%s]", bytes);
+	assert_string_equal(err.message, strcat(strcat(expected, as), "]"));
+	fh_error_clear(&err);
+	fh_error_set(&err, FH_EFORMAT, "]");
+	fh_error_prefix(&err, "[%s", bytes);
+	assert_string_equal(err.message, expected);
+}
+
+static void what_is_no_character_is_a_question_mark(void **state)
+{
+	(void)state;
+	shows("\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 \xf4\x8f\xbf\xbf",
+	      "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 \xf4\x8f\xbf\xbf");
+	shows("a\x80z", "a?z");		 /* a continuation of nothing */
+	shows("\xc3", "?");		 /* cut off by the end */
+	shows("\xe2\x82z", "??z");	 /* and by another */
+	shows("\xc0\xaf", "??");	 /* longer than it needs to be */
+	shows("\xe0\x80\xaf", "???");
+	shows("\xed\xa0\x80", "???");	 /* a surrogate */
+	shows("\xf4\x90\x80\x80", "????"); /* beyond the last */
+	shows("\xff\xfe", "??");
+	shows("\x1b[1m\n\t\x7f", "?[1m???");
+}
+
+/* All of them alike: where the cut falls does not matter. */
+static void long_message_that_is_no_text_is_cut_where_it_is_full(void **state)
+{
+	char text[2 * FH_ERROR_MESSAGE_SIZE];
+	struct fh_error err = FH_ERROR_INIT;
+
+	(void)state;
+	memset(text, 0x80, sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	fh_error_set(&err, FH_EINVAL, "%s", text);
+	assert_int_equal(strlen(err.message), FH_ERROR_MESSAGE_SIZE - 1);
+	assert_string_equal(err.message + FH_ERROR_MESSAGE_SIZE - 5, "?...");
+}
+
 static void prefix_goes_before_the_message(void **state)
 {
 	struct fh_error err = FH_ERROR_INIT;
@@ -203,6 +247,8 @@ int main(void)
 		cmocka_unit_test(message_that_just_fits_is_whole),
 		cmocka_unit_test(long_message_is_cut_and_says_so),
 		cmocka_unit_test(cut_falls_between_characters),
+		cmocka_unit_test(what_is_no_character_is_a_question_mark),
+		cmocka_unit_test(long_message_that_is_no_text_is_cut_where_it_is_full),
 		cmocka_unit_test(prefix_goes_before_the_message),
 		cmocka_unit_test(prefix_without_failure_changes_nothing),
 		cmocka_unit_test(prefix_cuts_the_tail_of_the_older_text),

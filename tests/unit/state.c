@@ -486,6 +486,27 @@ static void every_length_cut_is_refused(void **state)
 	fh_state_buffer_free(&buffer);
 }
 
+/* A name that is damaged names nothing, and is shown as what can be shown of it. */
+static void damaged_names_are_printable(void **state)
+{
+	struct fh_machine *m = *state;
+	struct all *all = all_new(m, "all");
+	struct fh_error err;
+
+	all_fill(all, 33);
+	struct fh_state_buffer buffer = saved(m);
+	const size_t path = offset_of(&buffer, "/all"), regs = offset_of(&buffer, "regs");
+
+	memcpy(buffer.data + regs, "r\xc3\xa9\xff", 4);
+	refused(m, buffer.data, buffer.size, &err);
+	assert_string_equal(err.message,
+			    "device '/all': field 'regs': the stream has 'r\xc3\xa9?' in its place");
+	memcpy(buffer.data + path, "/\xe2\x82l", 4);
+	refused(m, buffer.data, buffer.size, &err);
+	assert_string_equal(err.message, "device '/??l': the machine has none of that name");
+	fh_state_buffer_free(&buffer);
+}
+
 /* A device's section twice, or not at all: of streams whose checksums would be right. */
 static void devices_missing_twice_or_of_another_type_are_refused(void **state)
 {
@@ -792,6 +813,7 @@ int main(void)
 		TEST(each_level_and_each_device_below_is_saved),
 		TEST(every_byte_flipped_is_refused),
 		TEST(every_length_cut_is_refused),
+		TEST(damaged_names_are_printable),
 		TEST(devices_missing_twice_or_of_another_type_are_refused),
 		TEST(check_refuses_before_anything_changes),
 		TEST(a_post_load_that_refuses_gives_all_their_old_states_back),
