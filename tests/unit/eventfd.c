@@ -675,28 +675,6 @@ static void coalesced_ranges_are_told_as_far_as_they_are_seen(void **state)
 	fh_object_unref(ear);
 }
 
-static void last_is(void *state, const struct fh_section *section)
-{
-	*(uint64_t *)state = section->last;
-}
-
-static void all_of_2_64_may_be_coalesced(void **state)
-{
-	static const struct fh_listener_ops ops = { .coalesced_add = last_is };
-	struct fh_region *all = named(fh_region_new_mmio(m, NULL, FH_SIZE_ALL, &regs_ops, NULL),
-				      "all");
-	struct fh_space *space = fh_space_new(m, NULL, all);
-	uint64_t last = 0;
-	struct fh_listener *ear = fh_listener_new(m, space, 0, &ops, &last);
-
-	(void)state;
-	assert_int_equal(fh_region_add_coalesced(all, 1, FH_SIZE_ALL), FH_ERANGE);
-	assert_int_equal(fh_region_add_coalesced(all, 0, FH_SIZE_ALL), FH_OK);
-	assert_int_equal(last, UINT64_MAX);
-	fh_object_unref(ear);
-	fh_object_unref(space);
-}
-
 static void coalesced_errors_change_nothing(void **state)
 {
 	struct fh_region *ram = named(fh_region_new_ram(m, NULL, 0x1000, NULL), "ram");
@@ -808,7 +786,6 @@ int main(void)
 		event_test(space_that_switches_is_told_the_difference),
 		event_test(one_that_registers_in_a_transaction_hears_the_rest_at_its_end),
 		event_test(coalesced_ranges_are_told_as_far_as_they_are_seen),
-		event_test(all_of_2_64_may_be_coalesced),
 		event_test(coalesced_errors_change_nothing),
 		event_test(what_was_kept_is_brought_before_the_next_access),
 	};

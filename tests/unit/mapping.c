@@ -213,6 +213,11 @@ static enum fh_tx write_nothing(void *state, uint64_t offset, uint64_t value, un
 	return FH_TX_OK;
 }
 
+static void last_is(void *state, const struct fh_section *section)
+{
+	*(uint64_t *)state = section->last;
+}
+
 static void all_of_2_64_can_be_asked_for(void **state)
 {
 	static const struct fh_region_ops ops = { .write = write_nothing };
@@ -221,6 +226,9 @@ static void all_of_2_64_can_be_asked_for(void **state)
 	struct fh_region *all = fh_region_new_mmio(m, NULL, FH_SIZE_ALL, &ops, NULL);
 	struct fh_region *but_one = fh_region_new_alias(m, NULL, all, 1, FH_SIZE_ALL);
 	struct fh_space *space = fh_space_new(m, NULL, but_one);
+	static const struct fh_listener_ops ear_ops = { .coalesced_add = last_is };
+	uint64_t last = 0;
+	struct fh_listener *ear = fh_listener_new(m, space, 0, &ear_ops, &last);
 	struct fh_pinned *pinned;
 	struct fh_section section;
 
@@ -233,6 +241,10 @@ static void all_of_2_64_can_be_asked_for(void **state)
 	assert_int_equal(section.last, UINT64_MAX);
 	assert_int_equal(fh_pinned_write(pinned, UINT64_MAX, "", 1, none), FH_TX_OK);
 	fh_pinned_unpin(pinned);
+	assert_int_equal(fh_region_add_coalesced(all, 1, FH_SIZE_ALL), FH_ERANGE);
+	assert_int_equal(fh_region_add_coalesced(all, 0, FH_SIZE_ALL), FH_OK);
+	assert_int_equal(last, UINT64_MAX);
+	fh_object_unref(ear);
 	fh_object_unref(space);
 	drop(but_one);
 	drop(all);
