@@ -389,8 +389,8 @@ FH_API struct fh_ledger fh_ledger_read(struct fh_machine *m);
 
 /**
  * Print the counts and, for each object alive (of a crowd: for the first hundred), why; as cycles
- * those of pins and refs among objects that are disposed of or have nobody else. Returns the
- * number alive, at most INT_MAX.
+ * those of pins and refs among objects that are disposed of or have nobody else, with what keeps each:
+ * pins by their kind, strong links by their property. Returns the number alive, at most INT_MAX.
  */
 FH_API int fh_ledger_print(struct fh_machine *m, FILE *out);
 

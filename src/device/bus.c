@@ -72,6 +72,7 @@ static const struct fh_core_ops bus_core = {
 	.detach = bus_detach,
 	.finalize = bus_finalize,
 	.held_by_nature = bus_held,
+	.held_as = "controller",
 };
 
 static const struct fh_type bus_type = { .name = "bus", .core = &bus_core };

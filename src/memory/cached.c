@@ -320,6 +320,7 @@ static const struct fh_core_ops cached_core = {
 	.detach = cached_detach,
 	.finalize = cached_finalize,
 	.held_by_nature = cached_held,
+	.held_as = "space",
 };
 
 static const struct fh_type cached_type = { .name = "cached", .core = &cached_core };

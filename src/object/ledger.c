@@ -22,12 +22,15 @@
 #include "base/alloc.h"
 #include "object/machine.h"
 
+/* How one object keeps another; refs come first. */
+enum way { WAY_PARENT, WAY_LINK, WAY_NATURE, WAY_PIN };
+
 /* @keeper keeps @kept. */
 struct edge {
 	struct fh_object *kept;
 	struct fh_object *keeper;
-	const char *kind; /* constant, or the name of a property; NULL: as its parent */
-	bool ref;
+	enum way way;
+	const char *name; /* of the link's property; what it is by nature; of the pin */
 };
 
 struct graph {
@@ -36,25 +39,30 @@ struct graph {
 	struct fh_object *keeper; /* whose edges are being added */
 };
 
-static void graph_add(struct graph *graph, struct fh_object *kept, const char *kind, bool ref)
+static bool edge_is_ref(const struct edge *edge)
+{
+	return edge->way <= WAY_LINK;
+}
+
+static void graph_add(struct graph *graph, struct fh_object *kept, enum way way, const char *name)
 {
 	if (graph->count == graph->capacity) {
 		graph->capacity = graph->capacity ? graph->capacity * 2 : 64;
 		graph->edges = fh_realloc(graph->edges, graph->capacity * sizeof(*graph->edges));
 	}
 	graph->edges[graph->count++] = (struct edge){
-		.kept = kept, .keeper = graph->keeper, .kind = kind, .ref = ref
+		.kept = kept, .keeper = graph->keeper, .way = way, .name = name
 	};
 }
 
 static void add_pin(struct fh_object *target, const char *kind, void *arg)
 {
-	graph_add(arg, target, kind, false);
+	graph_add(arg, target, WAY_PIN, kind);
 }
 
 static void add_strong(struct fh_object *target, const char *name, void *arg)
 {
-	graph_add(arg, target, name, true);
+	graph_add(arg, target, WAY_LINK, name);
 }
 
 /* Of R3. */
@@ -75,16 +83,19 @@ static void graph_unlock(struct fh_machine *m) FH_NO_THREAD_SAFETY_ANALYSIS
 static void graph_build_locked(struct graph *graph, struct fh_machine *m)
 {
 	fh_list_for_each_entry(object, &m->objects, struct fh_object, all) {
+		const struct fh_core_ops *core = object->class->core;
+
 		if (object->parent) {
 			graph->keeper = object->parent;
-			graph_add(graph, object, NULL, true);
+			graph_add(graph, object, WAY_PARENT, NULL);
 		}
 		graph->keeper = object;
-		if (object->class->core->held_by_nature) {
-			struct fh_object *kept = object->class->core->held_by_nature(object);
+		if (core->held_by_nature) {
+			struct fh_object *kept = core->held_by_nature(object);
 
 			if (kept && kept != object)
-				graph_add(graph, kept, "owner", false);
+				graph_add(graph, kept, WAY_NATURE,
+					  core->held_as ? core->held_as : "owner");
 		}
 		fh_holding_each(object, add_pin, graph);
 		fh_properties_each_strong_locked(object, add_strong, graph);
@@ -111,6 +122,17 @@ static void print_name(struct fh_object *object, FILE *out)
 	fh_free(path);
 }
 
+/* What is kept is that to its keeper, whose name follows. */
+static void print_way(const struct edge *edge, FILE *out)
+{
+	switch (edge->way) {
+	case WAY_PARENT: fprintf(out, "ref: child of"); break;
+	case WAY_LINK: fprintf(out, "ref: link '%s' of", edge->name); break;
+	case WAY_NATURE: fprintf(out, "pin: %s of", edge->name); break;
+	case WAY_PIN: fprintf(out, "pin: '%s' of", edge->name); break;
+	}
+}
+
 /* What is known of who keeps @object; @view_pins are accounted for already. Locks held. */
 static void explain_locked(struct fh_object *object, const struct graph *graph, uint32_t view_pins,
 			   FILE *out)
@@ -124,16 +146,18 @@ static void explain_locked(struct fh_object *object, const struct graph *graph, 
 	pins -= view_pins < pins ? view_pins : pins;
 	for (size_t i = 0; i < graph->count; i++) {
 		const struct edge *edge = &graph->edges[i];
-		uint32_t *left = edge->ref ? &refs : &pins;
+		uint32_t *left = edge_is_ref(edge) ? &refs : &pins;
 
 		if (edge->kept != object)
 			continue;
-		if (edge->kind) {
-			fprintf(out, "    %s: '%s' of ", edge->ref ? "ref" : "pin", edge->kind);
+		fputs("    ", out);
+		if (edge->way == WAY_PARENT) {
+			fputs("ref: its parent\n", out);
+		} else {
+			print_way(edge, out);
+			fputc(' ', out);
 			print_name(edge->keeper, out);
 			fputc('\n', out);
-		} else {
-			fprintf(out, "    ref: its parent\n");
 		}
 		*left -= *left > 0;
 	}
@@ -190,7 +214,7 @@ static int compare_kept(const void *a, const void *b)
 		return compare_objects(x->kept, y->kept);
 	if (x->keeper != y->keeper)
 		return compare_objects(x->keeper, y->keeper);
-	return y->ref - x->ref;
+	return (int)x->way - (int)y->way;
 }
 
 static struct node *node_of(const struct search *search, struct fh_object *object)
@@ -243,7 +267,7 @@ static void find_lost(struct search *search, struct graph *graph)
 		struct node *kept = node_of(search, edge->kept);
 
 		/* The root is in no list: what it is the parent of is in use. */
-		if (kept && edge->ref && node_of(search, edge->keeper))
+		if (kept && edge_is_ref(edge) && node_of(search, edge->keeper))
 			kept->own_refs--;
 	}
 	sort_edges(search, graph, true);
@@ -256,24 +280,10 @@ static void find_lost(struct search *search, struct graph *graph)
 		for (size_t i = node->next_edge; i < graph->count; i++) {
 			if (graph->edges[i].keeper != node->object)
 				break;
-			if (graph->edges[i].ref)
+			if (edge_is_ref(&graph->edges[i]))
 				push_if_lost(search, node_of(search, graph->edges[i].kept));
 		}
 	}
-}
-
-/* The path from @first_depth to its end, which the last edge closes. */
-static void print_cycle(const struct search *search, size_t first_depth, FILE *out)
-{
-	fprintf(out, "cycle: each is kept by the next\n");
-	for (size_t d = first_depth; d < search->depth; d++) {
-		fprintf(out, "    ");
-		print_name(search->nodes[search->path[d]].object, out);
-		fputc('\n', out);
-	}
-	fprintf(out, "    and again ");
-	print_name(search->nodes[search->path[first_depth]].object, out);
-	fputc('\n', out);
 }
 
 /* The node that keeps @edge's, if that is of those that R4 speaks of. */
@@ -281,10 +291,45 @@ static struct node *lost_keeper(const struct search *search, const struct edge *
 {
 	struct node *keeper = node_of(search, edge->keeper);
 
-	if (!keeper || !keeper->lost || (!edge->ref && !is_dead(edge->kept)))
+	if (!keeper || !keeper->lost || (!edge_is_ref(edge) && !is_dead(edge->kept)))
 		return NULL;
 	/* Its dispose is under way, and its children go with it. */
-	return !edge->kind && is_dead(edge->keeper) ? NULL : keeper;
+	return edge->way == WAY_PARENT && is_dead(edge->keeper) ? NULL : keeper;
+}
+
+/* Each way in which the next of the path keeps @node; its next_edge is the first. */
+static void print_ways(const struct search *search, const struct graph *graph,
+		       const struct node *node, FILE *out)
+{
+	const struct edge *edge = &graph->edges[node->next_edge];
+	const struct edge *const end = graph->edges + graph->count;
+	const struct fh_object *keeper = edge->keeper;
+
+	for (; edge < end && edge->kept == node->object && edge->keeper == keeper; edge++) {
+		if (!lost_keeper(search, edge))
+			continue;
+		fputs("        ", out);
+		print_way(edge, out);
+		fputc('\n', out);
+	}
+}
+
+/* The path from @first_depth to its end, which the last edge closes. */
+static void print_cycle(const struct search *search, const struct graph *graph, size_t first_depth,
+			FILE *out)
+{
+	fprintf(out, "cycle: each is kept by the next\n");
+	for (size_t d = first_depth; d < search->depth; d++) {
+		const struct node *node = &search->nodes[search->path[d]];
+
+		fprintf(out, "    ");
+		print_name(node->object, out);
+		fputc('\n', out);
+		print_ways(search, graph, node, out);
+	}
+	fprintf(out, "    and again ");
+	print_name(search->nodes[search->path[first_depth]].object, out);
+	fputc('\n', out);
 }
 
 /* One step of the depth-first search from the end of the path; edges are sorted by what is kept. */
@@ -312,7 +357,7 @@ static void search_step(struct search *search, const struct graph *graph, FILE *
 		}
 		for (size_t d = 0; d < search->depth; d++)
 			if (&search->nodes[search->path[d]] == keeper)
-				print_cycle(search, d, out);
+				print_cycle(search, graph, d, out);
 	}
 	node->state = 2;
 	search->depth--;

@@ -39,6 +39,7 @@ struct fh_core_ops {
 					     const struct fh_device_ops *derived);
 	/* For fh_object_explain(): an object that this one pins because it is what it is (region: owner), or NULL. */
 	struct fh_object *(*held_by_nature)(struct fh_object *object);
+	const char *held_as; /* what that is to this one; NULL: "owner" */
 };
 
 struct fh_class_level {

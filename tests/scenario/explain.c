@@ -77,16 +77,16 @@ static void refs_are_named(void **unused)
 	fh_object_ref(object);
 	EXPLAINED(object, "3 refs, 1 pins\n", "ref: its parent", "ref: 2 of callers");
 	assert_int_equal(fh_object_set_link(holder, "friend", object, NULL), FH_OK);
-	EXPLAINED(object, "4 refs", "ref: 'friend' of /holder [linked, shown]",
+	EXPLAINED(object, "4 refs", "ref: link 'friend' of /holder [linked, shown]",
 		  "ref: 2 of callers");
 	fh_object_dispose(object);
 	/* It has left its parent, and the link is the holder's to change. */
 	EXPLAINED(object, "/x [plain, disposed]: 3 refs",
-		  "ref: 'friend' of /holder [linked, shown]", "ref: 2 of callers");
+		  "ref: link 'friend' of /holder [linked, shown]", "ref: 2 of callers");
 	assert_not_explained(object, "parent");
 	fh_object_unref(object);
 	fh_object_unref(object);
-	EXPLAINED(object, "1 refs, 1 pins", "ref: 'friend' of /holder");
+	EXPLAINED(object, "1 refs, 1 pins", "ref: link 'friend' of /holder");
 	assert_not_explained(object, "callers");
 	fh_object_dispose(holder);
 	machine_check_alive(m, 0);
@@ -148,8 +148,8 @@ static void pins_are_named_with_holder_and_kind(void **unused)
 	/* All that there is, is named. */
 	assert_not_explained(ram, "in flight");
 	EXPLAINED(device, "pin: 'read' of <io> [io, shown]",
-		  "pin: 'owner' of /disk/regs [region, shown]",
-		  "pin: 'owner' of /disk/ram [ram, shown]");
+		  "pin: owner of /disk/regs [region, shown]",
+		  "pin: owner of /disk/ram [ram, shown]");
 	assert_not_explained(device, "in flight");
 	fh_device_unplug(device);
 	/* Its own pins went with it; its operation's did not. */
@@ -183,9 +183,9 @@ static void parts_of_a_device_are_named(void **unused)
 	(void)unused;
 	fh_device_unplug(device);
 	fh_machine_drain(m);
-	EXPLAINED(device, "pin: 'owner' of /a/irq [irq, disposed]",
-		  "pin: 'owner' of /a/timer [timer, disposed]",
-		  "pin: 'owner' of /a/<listener> [listener, disposed]");
+	EXPLAINED(device, "pin: owner of /a/irq [irq, disposed]",
+		  "pin: owner of /a/timer [timer, disposed]",
+		  "pin: owner of /a/<listener> [listener, disposed]");
 	fh_object_unref(irq);
 	fh_object_unref(timer);
 	fh_object_unref(listener);
@@ -405,16 +405,17 @@ static void cycle_of(int count)
 	assert_non_null(cycle);
 	assert_null(strstr(cycle + 1, "cycle:"));
 	for (int i = 0; i < count; i++) {
-		char wanted[40];
+		char wanted[80];
 
-		snprintf(wanted, sizeof(wanted), "\n    /%c [region, disposed]\n", 'a' + i);
+		snprintf(wanted, sizeof(wanted),
+			 "\n    /%c [region, disposed]\n        pin: owner of\n    ", 'a' + i);
 		named += strstr(cycle, wanted) != NULL;
 	}
 	assert_int_equal(named, count);
 	assert_text_has(cycle, "    and again /");
 	assert_text_lacks(cycle, "linked");
 	/* And each by its own. */
-	assert_text_has(text, "/a [region, disposed]: 0 refs, 1 pins\n    pin: 'owner' of /");
+	assert_text_has(text, "/a [region, disposed]: 0 refs, 1 pins\n    pin: owner of /");
 	free(text);
 	break_cycle(regions[0]);
 	fh_object_unref(bystander);
@@ -487,7 +488,8 @@ static void strong_links_in_a_circle_are_printed_as_a_cycle(void **unused)
 			NO_CYCLES(m); /* somebody has one of them, and through it the others */
 			fh_object_unref(ring[i]);
 		}
-		CYCLES(m, 1, "    <linked> [linked, shown]\n", "    and again <linked>");
+		CYCLES(m, 1, "    <linked> [linked, shown]\n        ref: link 'friend' of\n    ",
+		       "    and again <linked>");
 		fh_machine_drain(m);
 		assert_int_equal(fh_ledger_read(m).alive, count);
 		CYCLES(m, 1, "    <linked> [linked, shown]\n");
@@ -550,7 +552,8 @@ static void child_that_owns_its_parent_is_printed_as_a_cycle(void **unused)
 	NO_CYCLES(m);
 	fh_object_unref(parent);
 	fh_machine_drain(m);
-	CYCLES(m, 1, "    <plain> [plain, shown]\n", "    <plain>/child [linked, shown]\n");
+	CYCLES(m, 1, "    <plain> [plain, shown]\n        ref: link 'friend' of\n",
+	       "    <plain>/child [linked, shown]\n        ref: child of\n");
 	break_friendship(child);
 	machine_check_alive(m, 0);
 	machine_end(m);
@@ -569,8 +572,8 @@ static void look_at_cycle(struct fh_object *object, void *state)
 	(void)state;
 	look.calls++;
 	/* Its link goes when its dispose has returned, and with that the other's pin. */
-	CYCLES(look.m, 1, "    <looker> [looker, being disposed]\n",
-	       "    <linked> [linked, shown]\n");
+	CYCLES(look.m, 1, "    <looker> [looker, being disposed]\n        pin: 'test' of\n",
+	       "    <linked> [linked, shown]\n        ref: link 'friend' of\n");
 }
 
 static const struct fh_type looker_type = {
@@ -599,7 +602,46 @@ static void ref_one_way_and_pin_the_other_end_with_the_dispose(void **unused)
 	machine_end(m);
 }
 
-/* Refs in a circle, of which one also pins the other: one path, not two. */
+static void look_at_both_ways(struct fh_object *object, void *state)
+{
+	(void)object;
+	(void)state;
+	look.calls++;
+	CYCLES(look.m, 1,
+	       "    <witness> [witness, being disposed]\n"
+	       "        ref: link 'friend' of\n"
+	       "        pin: 'test' of\n    ",
+	       "    <linked> [linked, shown]\n        ref: link 'friend' of\n    ");
+}
+
+static const struct fh_type witness_type = {
+	.name = "witness",
+	.parent = &linked_type,
+	.dispose = look_at_both_ways,
+};
+
+/* A ref and a pin of the same keeper: a step with two ways, not two cycles. */
+static void each_way_to_keep_the_same_is_named(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_object *witness = fh_object_new(m, &witness_type, NULL), *other = linked_new(m);
+
+	(void)unused;
+	look = (struct look_of_death){ .m = m };
+	befriend(witness, other);
+	befriend(other, witness);
+	assert_non_null(fh_object_pin(witness, other, "test"));
+	fh_object_unref(other);
+	NO_CYCLES(m);
+	fh_object_dispose(witness);
+	assert_int_equal(look.calls, 1);
+	NO_CYCLES(m);
+	fh_object_unref(witness);
+	machine_check_alive(m, 0);
+	machine_end(m);
+}
+
+/* Refs in a circle, and pins, which count once their target is disposed of: one path, not two. */
 static void two_ways_to_keep_one_another_are_one_cycle(void **unused)
 {
 	struct fh_machine *m = machine_begin();
@@ -612,7 +654,7 @@ static void two_ways_to_keep_one_another_are_one_cycle(void **unused)
 	assert_non_null(fh_object_pin(b, a, "test"));
 	fh_object_unref(a);
 	fh_object_unref(b);
-	CYCLES(m, 1, "    <linked> [linked, shown]\n");
+	CYCLES(m, 1, "    <linked> [linked, shown]\n        ref: link 'friend' of\n    ");
 	break_friendship(a);
 	machine_check_alive(m, 0);
 	machine_end(m);
@@ -665,7 +707,9 @@ static void pins_between_two_disposed_devices_are_printed_as_a_path(void **unuse
 		 "    pin: 'dma' of /a [probe, disposed]\n"
 		 "cycle: each is kept by the next\n"
 		 "    /%s [probe, disposed]\n"
+		 "        pin: 'dma' of\n"
 		 "    /%s [probe, disposed]\n"
+		 "        pin: 'dma' of\n"
 		 "    and again /%s [probe, disposed]\n",
 		 (unsigned long long)fh_ledger_read(m).created,
 		 (unsigned long long)fh_ledger_read(m).died, first, second, first);
@@ -776,6 +820,7 @@ int main(void)
 		cmocka_unit_test(only_what_is_lost_is_in_a_cycle),
 		cmocka_unit_test(child_that_owns_its_parent_is_printed_as_a_cycle),
 		cmocka_unit_test(ref_one_way_and_pin_the_other_end_with_the_dispose),
+		cmocka_unit_test(each_way_to_keep_the_same_is_named),
 		cmocka_unit_test(two_ways_to_keep_one_another_are_one_cycle),
 		cmocka_unit_test(explaining_goes_on_while_everything_moves),
 	};
