@@ -2,6 +2,7 @@
 /*
  * DMA from four threads through an IOMMU whose page table lies in guest memory, while it is being
  * programmed anew: once an invalidation is complete, nothing is written by the old translation.
+ * Written in every way, and some of it through a second IOMMU behind, whose translations block.
  *
  * A page that is taken out of use is filled with a pattern when its invalidation is complete. It
  * has to be whole when it is used again, and at the end.
@@ -22,11 +23,12 @@ enum { IOVAS = 16, PAGES = 24, THREADS = 4 };
 
 struct rig {
 	struct fh_machine *m;
-	struct fh_space *memory, *bus;
-	struct fh_region *iommu;
+	struct fh_space *memory, *bus, *middle; /* from the first IOMMU to the second, blocking one */
+	struct fh_region *iommu, *second;
+	struct fh_object *holders[THREADS];
 	_Atomic bool stop;
 	_Atomic uint64_t writes, refused;
-	_Atomic unsigned seeds;
+	_Atomic unsigned seeds, asked;
 	_Atomic unsigned completions;
 };
 
@@ -45,11 +47,11 @@ static enum fh_tx iommu_translate(void *state, uint64_t addr, unsigned access, u
 	const uint64_t page = addr / PAGE;
 	uint64_t entry = 0;
 
-	(void)access, (void)index, (void)attrs;
+	(void)access, (void)index;
 	CHECK(fh_space_load64(rig->memory, TABLE + 8 * page, FH_LE, &entry) == FH_TX_OK);
 	ret->first = page * PAGE;
 	ret->last = page * PAGE + PAGE - 1;
-	ret->space = rig->memory;
+	ret->space = attrs.requester ? rig->middle : rig->memory;
 	ret->addr = entry & ~UINT64_C(1);
 	ret->permissions = entry & 1 ? FH_IOMMU_READ | FH_IOMMU_WRITE : 0;
 	return FH_TX_OK;
@@ -57,27 +59,99 @@ static enum fh_tx iommu_translate(void *state, uint64_t addr, unsigned access, u
 
 static const struct fh_iommu_ops iommu_ops = { .translate = iommu_translate };
 
+static enum fh_tx second_translate(void *state, uint64_t addr, unsigned access, unsigned index,
+				   struct fh_attrs attrs, struct fh_translation *ret)
+{
+	struct rig *rig = state;
+
+	(void)access, (void)index, (void)attrs;
+	if (++rig->asked % 8 == 0) {
+		fh_blocking_begin();
+		for (unsigned i = 0; i < 20; i++)
+			sched_yield();
+		fh_blocking_end();
+	}
+	*ret = (struct fh_translation){
+		.first = addr & ~(PAGE - 1),
+		.last = addr | (PAGE - 1),
+		.space = rig->memory,
+		.addr = addr & ~(PAGE - 1),
+		.permissions = FH_IOMMU_READ | FH_IOMMU_WRITE,
+	};
+	return FH_TX_OK;
+}
+
+static const struct fh_iommu_ops second_ops = { .translate = second_translate };
+
 /* --- DMA ------------------------------------------------------------------------------------ */
+
+struct dma {
+	struct rig *rig;
+	struct fh_object *holder;
+	struct fh_cached *window; /* of all there is */
+	struct fh_attrs attrs;
+	uint64_t addr, size;
+	uint8_t bytes[96];
+};
+
+static enum fh_tx dma_map(struct dma *dma)
+{
+	struct fh_mapped mapped;
+	struct fh_mapping *mapping = fh_space_map(dma->rig->bus, dma->addr, dma->size,
+						  FH_MAP_WRITE, dma->attrs, dma->holder, &mapped);
+
+	if (!mapping)
+		return mapped.tx;
+	/* As devices do, while others write there too. */
+	for (uint64_t i = 0; i < mapped.size; i++)
+		__atomic_store_n((uint8_t *)mapped.ptr + i, dma->bytes[i], __ATOMIC_RELAXED);
+	return fh_mapping_unmap(mapping, mapped.size);
+}
+
+static enum fh_tx dma_once(struct dma *dma, unsigned way)
+{
+	struct fh_space *bus = dma->rig->bus;
+	uint64_t old;
+
+	switch (way) {
+	case 0:
+		return fh_space_store(bus, dma->addr, 8, FH_LE, dma->attrs, 7);
+	case 1:
+		return fh_space_fetch(bus, dma->addr & ~UINT64_C(7), 8, FH_LE, dma->attrs,
+				      FH_ATOMIC_ADD, 7, &old);
+	case 2:
+		return fh_cached_write(dma->window, dma->addr, dma->bytes, dma->size);
+	case 3:
+	case 4:
+		return dma_map(dma);
+	default:
+		return fh_space_write(bus, dma->addr, dma->bytes, dma->size, dma->attrs);
+	}
+}
 
 static void dma_run(void *arg)
 {
 	struct rig *rig = arg;
-	uint32_t seed = 77 * ++rig->seeds;
-	uint8_t bytes[96];
+	const unsigned number = rig->seeds++;
+	uint32_t seed = 77 * (number + 1);
+	struct dma dma = { .rig = rig, .holder = rig->holders[number] };
 
-	memset(bytes, 0x5a, sizeof(bytes));
+	dma.attrs.requester = number % 2;
+	dma.window = fh_cached_new(rig->m, rig->bus, 0, IOVAS * PAGE, dma.attrs);
+	memset(dma.bytes, 0x5a, sizeof(dma.bytes));
 	while (!rig->stop) {
-		const uint64_t addr = next(&seed) % (IOVAS * PAGE - sizeof(bytes));
-		const uint64_t size = 1 + next(&seed) % sizeof(bytes);
-		const enum fh_tx tx =
-			fh_space_write(rig->bus, addr, bytes, size, FH_ATTRS_NONE);
+		enum fh_tx tx;
 
+		dma.addr = next(&seed) % (IOVAS * PAGE - sizeof(dma.bytes));
+		dma.size = 1 + next(&seed) % sizeof(dma.bytes);
+		tx = dma_once(&dma, next(&seed) % 8);
 		CHECK(tx == FH_TX_OK || tx == FH_TX_DENIED);
 		if (tx == FH_TX_OK)
 			rig->writes++;
 		else
 			rig->refused++;
 	}
+	fh_object_unref(dma.window);
 }
 
 /* --- Programming it --------------------------------------------------------------------------- */
@@ -122,6 +196,7 @@ static void table_set(struct rig *rig, unsigned iova, uint64_t entry)
 static void no_access_uses_an_old_translation_after_the_invalidation(void **state)
 {
 	static struct rig rig;
+	static const struct fh_type type = { .name = "holder" };
 	struct fh_region *ram;
 	struct worker workers[THREADS];
 	unsigned used[IOVAS], idle[PAGES - IOVAS];
@@ -135,6 +210,8 @@ static void no_access_uses_an_old_translation_after_the_invalidation(void **stat
 	fh_region_add(fh_space_root(rig.memory), ram, 0, 0);
 	rig.iommu = fh_region_new_iommu(rig.m, NULL, IOVAS * PAGE, &iommu_ops, &rig);
 	rig.bus = fh_space_new(rig.m, NULL, rig.iommu);
+	rig.second = fh_region_new_iommu(rig.m, NULL, FH_SIZE_ALL, &second_ops, &rig);
+	rig.middle = fh_space_new(rig.m, NULL, rig.second);
 	for (unsigned i = 0; i < IOVAS; i++) {
 		used[i] = i;
 		table_set(&rig, i, (POOL + i * PAGE) | 1);
@@ -143,6 +220,8 @@ static void no_access_uses_an_old_translation_after_the_invalidation(void **stat
 		idle[i] = IOVAS + i;
 		page_fill(&rig, idle[i]);
 	}
+	for (unsigned i = 0; i < THREADS; i++)
+		rig.holders[i] = fh_object_new(rig.m, &type, NULL);
 	for (unsigned i = 0; i < THREADS; i++)
 		worker_start(&workers[i], dma_run, &rig);
 	for (uint64_t round = scaled(400); round > 0; round--) {
@@ -167,7 +246,11 @@ static void no_access_uses_an_old_translation_after_the_invalidation(void **stat
 	for (unsigned i = 0; i < PAGES - IOVAS; i++)
 		assert_true(page_is_whole(&rig, idle[i]));
 	assert_true(rig.writes > 0);
+	for (unsigned i = 0; i < THREADS; i++)
+		fh_object_unref(rig.holders[i]);
 	fh_object_unref(rig.bus);
+	fh_object_unref(rig.middle);
+	fh_object_unref(rig.second);
 	fh_object_unref(rig.iommu);
 	fh_object_unref(ram);
 	machine_end(rig.m);
