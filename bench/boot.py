@@ -5,6 +5,9 @@
     bench/boot.py FREEHOLD [FILE]
 
 guest.mips           instructions per microsecond that one hart runs, of bench/guest.S
+guest.mips.unlogged  the same on a board of nothing but that hart, its memory and a UART
+guest.mips.logged    with the memory's writes logged (freehold/dirty.h), and nobody who takes bits
+guest.mips.taken     with somebody who takes them all, a hundred times a second
 boot.cpu_over_qemu   CPU time (user and system) to boot Debian's kernel to its power-off with one
                      hart, over that of Debian's qemu-system-riscv64 with the same kernel, initrd
                      and command line; in turns, the median of each
@@ -85,8 +88,26 @@ def boot_over_qemu(freehold, work):
     return statistics.median(ours) / statistics.median(theirs)
 
 
+def guest_logged(which):
+    def measure(freehold, work):
+        del work
+        if not LOGGED:
+            program = pathlib.Path(freehold).parent.parent / "bench" / "bench-guest"
+            if not program.exists():
+                raise Missing("bench-guest was not built")
+            _, text = cpu_time([str(program), str(ROOT / "bench" / "guest.hex")], "guest.mips")
+            LOGGED.update((line.split()[0], float(line.split()[1]))
+                          for line in text.splitlines())
+        return LOGGED[which]
+    return measure
+
+
+LOGGED = {}  # what bench-guest printed
 ROWS = (
     ("guest.mips", "MIPS", guest_mips),
+    ("guest.mips.unlogged", "MIPS", guest_logged("guest.mips.unlogged")),
+    ("guest.mips.logged", "MIPS", guest_logged("guest.mips.logged")),
+    ("guest.mips.taken", "MIPS", guest_logged("guest.mips.taken")),
     ("boot.cpu_over_qemu", "ratio", boot_over_qemu),
 )
 

@@ -14,6 +14,7 @@
  * R4. What the map's listener touches (map_changes) lives as long as the device's memory.
  */
 #include "cpu/block.h"
+#include "cpu/logged.h"
 #include "cpu/privileged.h"
 #include "cpu/tlb.h"
 
@@ -126,18 +127,30 @@ static void map_removed(void *state, const struct fh_section *section)
 	struct cpu *const cpu = state;
 
 	tlb_note_map_change(&cpu->hart, section->first, section->last);
+	logged_note_gone(&cpu->hart, section);
 }
 
-/* Entries that permit writes must go (tlb.h R3); without such, more clients are nothing new. */
+/* Entries that permit writes must go (tlb.h R3); of what was logged already, open pages alone. */
 static void map_logged(void *state, const struct fh_section *section, uint8_t old_mask)
 {
+	struct cpu *const cpu = state;
+
 	if (old_mask == 0)
-		map_removed(state, section);
+		tlb_note_map_change(&cpu->hart, section->first, section->last);
+	logged_note_started(&cpu->hart, section);
+}
+
+static void map_taken(void *state, const struct fh_section *section)
+{
+	struct cpu *const cpu = state;
+
+	logged_note_taken(&cpu->hart, section);
 }
 
 static const struct fh_listener_ops listener_ops = {
 	.remove = map_removed,
 	.log_start = map_logged,
+	.log_clear = map_taken,
 };
 
 /* --- Slices ----------------------------------------------------------------------------------- */
@@ -166,6 +179,7 @@ static void run_slice(struct cpu *cpu)
 	struct hart *const h = &cpu->hart;
 
 	fh_read_begin();
+	logged_resume(h);
 	take_attention(cpu);
 	hart_take_interrupt(h);
 	h->budget = SLICE_INSTRUCTIONS;
@@ -179,6 +193,7 @@ static void run_slice(struct cpu *cpu)
 		    atomic_load_explicit(&h->attention, memory_order_relaxed) != 0)
 			break;
 	}
+	logged_pause(h);
 	fh_read_end();
 	/* Relaxed: a count. */
 	atomic_store_explicit(&cpu->instret, h->instret, memory_order_relaxed);

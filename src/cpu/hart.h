@@ -72,6 +72,7 @@ enum {
 	ATTENTION_CODE = 1 << 1,  /* notes about pages of code: blocks_service() */
 	ATTENTION_MAP = 1 << 2,	  /* the memory map changed */
 	ATTENTION_STOP = 1 << 3,  /* stop, pause, reset */
+	ATTENTION_LOG = 1 << 4,	  /* open pages are to be closed: logged.c */
 };
 
 struct tlb;
@@ -80,6 +81,7 @@ struct tlbs;
 struct map_changes;
 struct blocks;
 struct code_pages;
+struct logged;
 
 struct hart {
 	/* Read and written by nearly every operation. */
@@ -93,6 +95,7 @@ struct hart {
 	struct tlb *fetch_tlb;
 	struct tlbs *tlbs;     /* tlb.c: of all modes */
 	struct blocks *blocks;
+	unsigned logged_count; /* logged.c: open pages */
 	uint32_t code_epoch;   /* blocks that say another one are looked at again (block.h) */
 	uint64_t instret;      /* retired; right outside of hart_run_blocks() and in what it calls */
 	int64_t budget;	       /* instructions until hart_run_blocks() returns, set by its caller */
@@ -140,6 +143,7 @@ struct hart {
 	 */
 	_Atomic uint64_t mip_lines;
 	struct map_changes *map_changes; /* tlb.c */
+	struct logged *logged;	    /* logged.c */
 	_Atomic bool stop;	    /* end the thread */
 };
 

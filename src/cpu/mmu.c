@@ -14,6 +14,7 @@
  *     misaligned accesses to each region).
  */
 #include "cpu/block.h"
+#include "cpu/logged.h"
 #include "cpu/privileged.h"
 #include "cpu/tlb.h"
 
@@ -215,8 +216,11 @@ static bool is_memory(const struct hart *h, uint64_t first, uint64_t last, enum 
 	return true;
 }
 
-/* Into the TLB, if the whole page is memory of one kind under one protection. */
-static void enter_page(struct hart *h, uint64_t va, const struct how *how,
+/*
+ * Into the TLB, if the whole page is memory of one kind under one protection. True: it would have
+ * been entered for writing, if it were open.
+ */
+static bool enter_page(struct hart *h, uint64_t va, const struct how *how,
 		       const struct translation *t, const struct fh_section *section, bool code)
 {
 	const uint64_t page = t->pa & TLB_PAGE_MASK;
@@ -224,14 +228,21 @@ static void enter_page(struct hart *h, uint64_t va, const struct how *how,
 	bool partial;
 
 	if (section->first > page || section->last - page < TLB_PAGE_SIZE - 1)
-		return;
+		return false;
 	perms &= pmp_permissions(h, page, TLB_PAGE_SIZE, how->priv, &partial);
 	if (partial)
-		return;
-	if (code || section->log_mask)
+		return false;
+	const uint64_t offset = section->offset + (page - section->first);
+	/* Only what is one page of the log's, too. */
+	const bool opens = section->log_mask && !code && (perms & PERM_W) &&
+			   offset % FH_DIRTY_PAGE == 0;
+
+	if (code || (section->log_mask &&
+		     !(opens && logged_is_open(h, page, section->region, offset))))
 		perms &= ~PERM_W; /* tlb.h R3 */
 	tlb_enter(h, va, page, (char *)section->ptr + (page - section->first), perms,
 		  how->access == ACCESS_FETCH, t->leaf_size);
+	return opens;
 }
 
 void *tlb_fill(struct hart *h, uint64_t va, enum access access, unsigned size, uint64_t *ret_pa,
@@ -240,7 +251,7 @@ void *tlb_fill(struct hart *h, uint64_t va, enum access access, unsigned size, u
 	const struct how how = how_of(h, access);
 	struct fh_section section;
 	struct translation t;
-	bool partial, has;
+	bool partial, has, opens;
 
 	h->trap.cause = CAUSE_NONE;
 	if (!translate(h, va, &how, &t))
@@ -259,20 +270,29 @@ void *tlb_fill(struct hart *h, uint64_t va, enum access access, unsigned size, u
 		return NULL;
 	}
 	has = access != ACCESS_FETCH && has_code(h, t.pa);
+	opens = enter_page(h, va, &how, &t, &section, has);
 	if (store)
 		*store = (struct tlb_store){
 			.code = has,
 			.logged = section.log_mask ? section.region : NULL,
 			.offset = section.offset + (t.pa - section.first),
+			.va = va,
+			.opens = opens,
 		};
-	enter_page(h, va, &how, &t, &section, has);
 	return (char *)section.ptr + (t.pa - section.first);
 }
 
 void tlb_stored(struct hart *h, const struct tlb_store *store, uint64_t pa, unsigned size)
 {
-	if (store->logged)
+	if (store->logged) {
+		/* In this order: logged.c R1. */
+		const bool open = store->opens && logged_open(h, pa, store->logged,
+							      store->offset & TLB_PAGE_MASK);
+
 		fh_dirty_mark(store->logged, store->offset, size);
+		if (open)
+			tlb_permit(h, store->va, pa);
+	}
 	if (store->code)
 		blocks_note_store(h, pa, size);
 }
@@ -353,7 +373,9 @@ static bool load_whole(struct hart *h, uint64_t va, unsigned size, uint64_t *ret
 	}
 	if (h->trap.cause != CAUSE_NONE)
 		return false;
+	logged_pause(h);
 	tx = fh_space_load(h->memory, pa, size, FH_LE, attrs_of(h), ret);
+	logged_resume(h);
 	look_at_map_changes(h);
 	return tx == FH_TX_OK || access_fault(h, ACCESS_LOAD, va);
 }
@@ -372,7 +394,9 @@ static bool store_whole(struct hart *h, uint64_t va, unsigned size, uint64_t val
 	}
 	if (h->trap.cause != CAUSE_NONE)
 		return false;
+	logged_pause(h);
 	tx = fh_space_store(h->memory, pa, size, FH_LE, attrs_of(h), value);
+	logged_resume(h);
 	look_at_map_changes(h);
 	return tx == FH_TX_OK || access_fault(h, ACCESS_STORE, va);
 }

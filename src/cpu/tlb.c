@@ -14,6 +14,7 @@
  *     the attention's word for it at the start of a slice and looks at `noted` after each access
  *     that may have left the read section.
  */
+#include "cpu/logged.h"
 #include "cpu/privileged.h"
 #include "cpu/tlb.h"
 
@@ -218,6 +219,28 @@ void tlb_protect(struct hart *h, uint64_t page)
 	}
 }
 
+void tlb_close_logged(struct hart *h)
+{
+	for (unsigned mode = DATA_U; mode <= DATA_M; mode++) {
+		struct tlb *const tlb = &h->tlbs->tables[mode].tlb;
+
+		if (tlb->misses == 0)
+			continue;
+		for (uint32_t i = 0; i < tlb->count; i++)
+			if (tlb->entries[i].write != TLB_NONE &&
+			    logged_is_closing(h, tlb->pages[i]))
+				tlb->entries[i].write = TLB_NONE;
+	}
+}
+
+void tlb_permit(struct hart *h, uint64_t va, uint64_t pa)
+{
+	struct tlb_entry *const entry = tlb_data(h, va);
+
+	if (entry->read == (va & TLB_PAGE_MASK) && tlb_physical(h->tlb, va) == pa)
+		entry->write = entry->read;
+}
+
 /* --- The map ---------------------------------------------------------------------------------- */
 
 void tlb_note_map_change(struct hart *h, uint64_t first, uint64_t last)
@@ -282,6 +305,7 @@ void tlb_init(struct hart *h)
 		table_size(h->tlbs, &h->tlbs->tables[mode], TLB_COUNT_MIN);
 	h->map_changes = allocate(1, sizeof(*h->map_changes));
 	pthread_mutex_init(&h->map_changes->lock, NULL);
+	logged_init(h);
 	tlb_select(h);
 }
 
@@ -296,4 +320,5 @@ void tlb_free(struct hart *h)
 	pthread_mutex_destroy(&h->map_changes->lock);
 	free(h->map_changes);
 	h->map_changes = NULL;
+	logged_free(h);
 }

@@ -13,7 +13,8 @@
  * R3. No entry has a `write` tag for a page of which a hart keeps decoded code: those stores go the
  *     slow way, which tells block.c. When a page becomes one, tlb_protect() makes it so.
  *     The same holds for pages of which somebody logs the writes (freehold/dirty.h): those stores go
- *     the slow way too, which marks them. When logging starts, the listener has the entries dropped.
+ *     the slow way too, which marks them, unless the page is open (logged.c). When logging starts,
+ *     the listener has the entries dropped.
  * R4. `epoch` of a table is unique to what it can have held since it was last flushed, fully or in
  *     part: who remembers a translation of fetches compares it. So a flush of one address gives a new
  *     epoch even where the entry is there no more: it may have been evicted, and still be remembered.
@@ -86,6 +87,8 @@ struct tlb_store {
 	bool code;		  /* blocks_note_store() */
 	struct fh_region *logged; /* fh_dirty_mark() at offset; NULL: nobody logs it */
 	uint64_t offset;
+	uint64_t va;
+	bool opens; /* the page may be opened: logged.c */
 };
 
 /*
@@ -107,5 +110,9 @@ void tlb_select(struct hart *h);
 void tlb_flush(struct hart *h);
 /* Take the write tags from all entries for the physical page (R3). */
 void tlb_protect(struct hart *h, uint64_t page);
+/* The same for all pages that logged_is_closing() names. */
+void tlb_close_logged(struct hart *h);
+/* The page is open now: if it is entered, then for writing, too. */
+void tlb_permit(struct hart *h, uint64_t va, uint64_t pa);
 
 #endif

@@ -16,7 +16,7 @@
  * R3. A bit is taken with an atomic exchange (or and), acquire, which pairs with the release of the
  *     marks: each mark is either taken, or comes after it and is found by the next.
  * R4. A range of a view that is logged says so in its flags. So the lookaside of a thread permits
- *     no direct write, and a hart enters no write permission. Whoever has an older permission may
+ *     no direct write, and a hart none that it does not account for. Whoever has an older permission may
  *     use it to the end of its read section: starting is complete a grace period after the commit
  *     that published the flags (and after the listeners were told, who reach the harts).
  * R5. The library's writes look at the region's log in any case, whatever the flags say that they
