@@ -2,6 +2,7 @@
 /* What devices cost: to come and to go, and to be saved and restored. */
 #include "bench.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 struct state {
@@ -78,6 +79,48 @@ static void cycle(struct fh_machine *m, size_t count)
 	bench_sample(bench_row("device.cycle_all", "ns"), (bench_now() - start) / (double)count);
 }
 
+/* --- Memory ---------------------------------------------------------------------------------- */
+
+/* The same two regions, for a board to map. */
+static enum fh_code card_realize(struct fh_device *device, void *state, struct fh_error *err)
+{
+	((struct state *)state)->timer = fh_timer_new(device, "timer", expired, state);
+	for (unsigned i = 0; i < 2; i++) {
+		struct fh_region *region = fh_region_new_mmio(device, i ? "window" : "regs", 0x1000,
+							      &bench_serialised_ops, state);
+
+		if (fh_device_export(device, region, err) != FH_OK)
+			return err->code;
+	}
+	return FH_OK;
+}
+
+static const struct fh_type card_type = {
+	.name = "bench-card", .parent = &fh_device_type, .state_size = sizeof(struct state),
+	.device = &(const struct fh_device_ops){ .realize = card_realize }
+};
+
+/* What the heap holds for a device that is plugged, its two regions in the map. */
+static void bytes(size_t count)
+{
+	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_region *system = fh_space_root(fh_machine_memory(m));
+	const size_t before = mallinfo2().uordblks;
+
+	for (size_t i = 0; i < count; i++) {
+		struct fh_device *card = fh_device_plug(m, &card_type, "card[*]", NULL, NULL);
+
+		for (unsigned j = 0; j < 2; j++)
+			fh_region_add(system, fh_device_region_at(card, j), (2 * i + j) << 13, 0);
+	}
+	fh_machine_drain(m);
+	bench_sample(bench_row("device.bytes", "B"),
+		     (double)(mallinfo2().uordblks - before) / (double)count);
+	fh_machine_destroyp(&m);
+}
+
+/* --- States ---------------------------------------------------------------------------------- */
+
 #define SAVED 100
 
 static void states(struct fh_machine *m, size_t count)
@@ -120,6 +163,7 @@ void bench_device(void)
 		cycle(m, bench_scale(200));
 		states(other, bench_scale(100));
 	}
+	bytes(bench_scale(1000));
 	fh_machine_destroyp(&other);
 	fh_machine_destroyp(&m);
 }

@@ -59,42 +59,14 @@ static double property_get(struct fh_object *object, size_t count)
 	return (bench_now() - start) / (double)count;
 }
 
-#define SIBLINGS 10000
-
-/* 10,000 named children of one parent, taken from it in random order. */
-static void siblings(struct fh_machine *m)
-{
-	static struct fh_object *children[SIBLINGS];
-	struct fh_object *parent = fh_object_new_child(m, "parent", &plain_type, NULL);
-	uint64_t random = 88172645463325252u;
-	char name[16];
-	double start = bench_now();
-
-	for (size_t i = 0; i < SIBLINGS; i++) {
-		snprintf(name, sizeof(name), "child%zu", i);
-		children[i] = fh_object_new_child(parent, name, &plain_type, NULL);
-	}
-	bench_sample(bench_row("object.new_child", "ns"), (bench_now() - start) / SIBLINGS);
-	for (size_t i = SIBLINGS; i-- > 1;) {
-		const size_t j = bench_random(&random) % (i + 1);
-		struct fh_object *swap = children[i];
-
-		children[i] = children[j];
-		children[j] = swap;
-	}
-	start = bench_now();
-	for (size_t i = 0; i < SIBLINGS; i++)
-		fh_object_dispose(children[i]);
-	bench_sample(bench_row("object.unparent_10000", "ns"), (bench_now() - start) / SIBLINGS);
-	fh_object_dispose(parent);
-	fh_machine_drain(m);
-}
-
 /* --- Growth: children of one parent, properties of one object, paths -------------------------- */
 
+#define SIBLINGS 10000
 #define CROWD 100000
+#define NAME_SIZE 16
 
 static struct fh_object *crowd[CROWD];
+static char names[CROWD][NAME_SIZE]; /* made before anything is measured */
 
 static void shuffle(struct fh_object **objects, size_t count, uint64_t *random)
 {
@@ -107,48 +79,115 @@ static void shuffle(struct fh_object **objects, size_t count, uint64_t *random)
 	}
 }
 
+/* 10,000 named children of one parent, taken from it in random order. */
+static void siblings(struct fh_machine *m)
+{
+	struct fh_object *parent = fh_object_new_child(m, "parent", &plain_type, NULL);
+	uint64_t random = 88172645463325252u;
+	double start;
+
+	for (size_t i = 0; i < SIBLINGS; i++)
+		snprintf(names[i], NAME_SIZE, "child%zu", i);
+	start = bench_now();
+	for (size_t i = 0; i < SIBLINGS; i++)
+		crowd[i] = fh_object_new_child(parent, names[i], &plain_type, NULL);
+	bench_sample(bench_row("object.new_child", "ns"), (bench_now() - start) / SIBLINGS);
+	shuffle(crowd, SIBLINGS, &random);
+	start = bench_now();
+	for (size_t i = 0; i < SIBLINGS; i++)
+		fh_object_dispose(crowd[i]);
+	bench_sample(bench_row("object.unparent_10000", "ns"), (bench_now() - start) / SIBLINGS);
+	fh_object_dispose(parent);
+	fh_machine_drain(m);
+}
+
 struct child_rows {
 	size_t count;
 	const char *add, *find, *unparent, *bytes;
 };
 
-/* A child's cost among @count, with and without numbers of its own; found and taken at random. */
-static void children(struct fh_machine *m, const struct child_rows *rows)
+/* What the three things cost in one round, in all. */
+struct child_costs {
+	double add, find, unparent;
+};
+
+static void children_round(struct fh_object *parent, size_t count, uint64_t *random,
+			   struct child_costs *costs)
+{
+	double start = bench_now();
+
+	for (size_t i = 0; i < count; i++)
+		crowd[i] = fh_object_new_child(parent, "child[*]", &plain_type, NULL);
+	costs->add += bench_now() - start;
+	for (size_t i = 0; i < count; i++)
+		snprintf(names[i], NAME_SIZE, "%s",
+			 fh_object_name(crowd[bench_random(random) % count]));
+	start = bench_now();
+	for (size_t i = 0; i < count; i++)
+		fh_object_unref(fh_object_find_child(parent, names[i]));
+	costs->find += bench_now() - start;
+	shuffle(crowd, count, random);
+	start = bench_now();
+	for (size_t i = 0; i < count; i++)
+		fh_object_dispose(crowd[i]);
+	costs->unparent += bench_now() - start;
+}
+
+static void children_bytes(struct fh_machine *m, const struct child_rows *rows)
 {
 	struct fh_object *parent = fh_object_new_child(m, "crowd", &plain_type, NULL);
 	const size_t before = mallinfo2().uordblks;
-	uint64_t random = 88172645463325252u;
-	char name[32];
-	double start = bench_now();
 
 	for (size_t i = 0; i < rows->count; i++)
-		crowd[i] = fh_object_new_child(parent, "child[*]", &plain_type, NULL);
-	bench_sample(bench_row(rows->add, "ns"), (bench_now() - start) / (double)rows->count);
-	if (rows->bytes)
-		bench_sample(bench_row(rows->bytes, "bytes"),
-			     (double)(mallinfo2().uordblks - before) / (double)rows->count);
-	start = bench_now();
-	for (size_t i = 0; i < rows->count; i++) {
-		snprintf(name, sizeof(name), "child[%zu]",
-			 (size_t)(bench_random(&random) % rows->count));
-		fh_object_unref(fh_object_find_child(parent, name));
-	}
-	bench_sample(bench_row(rows->find, "ns"), (bench_now() - start) / (double)rows->count);
-	shuffle(crowd, rows->count, &random);
-	start = bench_now();
-	for (size_t i = 0; i < rows->count; i++)
-		fh_object_dispose(crowd[i]);
-	bench_sample(bench_row(rows->unparent, "ns"), (bench_now() - start) / (double)rows->count);
+		fh_object_new_child(parent, "child[*]", &plain_type, NULL);
+	bench_sample(bench_row(rows->bytes, "B"),
+		     (double)(mallinfo2().uordblks - before) / (double)rows->count);
 	fh_object_dispose(parent);
 	fh_machine_drain(m);
+}
+
+/* Of one look at the clock, which counts where a round is short. */
+static double clock_cost(void)
+{
+	const double start = bench_now();
+
+	for (int i = 1; i < 1000; i++)
+		bench_now();
+	return (bench_now() - start) / 1000;
+}
+
+/* A child's cost among @count, which numbers itself; found and taken at random. */
+static void children(struct fh_machine *m, const struct child_rows *rows)
+{
+	struct fh_object *parent = fh_object_new_child(m, "crowd", &plain_type, NULL);
+	const size_t rounds = rows->count < SIBLINGS ? SIBLINGS / rows->count : 1;
+	const double total = (double)(rounds * rows->count);
+	const double clock = clock_cost() * (double)rounds;
+	uint64_t random = 88172645463325252u;
+	struct child_costs costs = { 0 };
+
+	for (size_t i = 0; i < rounds; i++) {
+		children_round(parent, rows->count, &random, &costs);
+		if (i % 100 == 99)
+			fh_machine_drain(m);
+	}
+	bench_sample(bench_row(rows->add, "ns"), (costs.add - clock) / total);
+	bench_sample(bench_row(rows->find, "ns"), (costs.find - clock) / total);
+	bench_sample(bench_row(rows->unparent, "ns"), (costs.unparent - clock) / total);
+	fh_object_dispose(parent);
+	fh_machine_drain(m);
+	if (rows->bytes)
+		children_bytes(m, rows);
 }
 
 static void all_children(struct fh_machine *m)
 {
 	static const struct child_rows rows[] = {
+		{ 1, "object.children.n1.add", "object.children.n1.find",
+		  "object.children.n1.unparent", NULL },
 		{ 100, "object.children.n100.add", "object.children.n100.find",
 		  "object.children.n100.unparent", NULL },
-		{ 10000, "object.children.n10000.add", "object.children.n10000.find",
+		{ SIBLINGS, "object.children.n10000.add", "object.children.n10000.find",
 		  "object.children.n10000.unparent", NULL },
 		{ CROWD, "object.children.n100000.add", "object.children.n100000.find",
 		  "object.children.n100000.unparent", "object.bytes" },
@@ -158,16 +197,20 @@ static void all_children(struct fh_machine *m)
 		children(m, &rows[i]);
 }
 
+#define OWN 10000
+
+/* Of the first @owned, at random. */
 static double get_own(struct fh_object *object, unsigned owned, size_t count)
 {
 	uint64_t random = 88172645463325252u;
-	const double start = bench_now();
 	uint64_t value = 0;
-	char name[16];
+	double start;
 
+	for (size_t i = 0; i < count; i++)
+		snprintf(names[i], NAME_SIZE, "p%u", (unsigned)(bench_random(&random) % owned));
+	start = bench_now();
 	for (size_t i = 0; i < count; i++) {
-		snprintf(name, sizeof(name), "p%u", (unsigned)(bench_random(&random) % owned));
-		fh_object_get_u64(object, name, &value, NULL);
+		fh_object_get_u64(object, names[i], &value, NULL);
 		bench_keep(value);
 	}
 	return (bench_now() - start) / (double)count;
@@ -177,9 +220,9 @@ static double get_own(struct fh_object *object, unsigned owned, size_t count)
 static void own_properties(struct fh_machine *m, size_t count)
 {
 	struct fh_object *object = fh_object_new(m, &plain_type, NULL);
-	char name[16];
+	char name[NAME_SIZE];
 
-	for (unsigned i = 0; i < 10000; i++) {
+	for (unsigned i = 0; i < OWN; i++) {
 		const struct fh_property property = { .name = name, .kind = FH_PROPERTY_U32 };
 
 		snprintf(name, sizeof(name), "p%u", i);
@@ -188,14 +231,14 @@ static void own_properties(struct fh_machine *m, size_t count)
 			bench_sample(bench_row("property.own.n1.get", "ns"),
 				     get_own(object, 1, count));
 	}
-	bench_sample(bench_row("property.own.n10000.get", "ns"), get_own(object, 10000, count));
+	bench_sample(bench_row("property.own.n10000.get", "ns"), get_own(object, OWN, count));
+	for (unsigned i = 0; i < OWN; i++)
+		snprintf(names[i], NAME_SIZE, "p%u", i);
 	const double start = bench_now();
 
-	for (unsigned i = 0; i < 10000; i++) {
-		snprintf(name, sizeof(name), "p%u", i);
-		fh_object_remove_property(object, name, NULL);
-	}
-	bench_sample(bench_row("property.own.n10000.remove", "ns"), (bench_now() - start) / 10000);
+	for (unsigned i = 0; i < OWN; i++)
+		fh_object_remove_property(object, names[i], NULL);
+	bench_sample(bench_row("property.own.n10000.remove", "ns"), (bench_now() - start) / OWN);
 	fh_object_unref(object);
 }
 
