@@ -31,8 +31,8 @@ struct fh_listed_region {
 	const struct fh_region *region; /**< to be compared, never used: it may be gone */
 	const char *name;		/**< "": it has none */
 	/**
-	 * "container", "mmio", "ram", "rom", "romd" (ROM device), "alias", "reservation",
-	 * "iommu"; static storage.
+	 * "container", "mmio", "ram", "rom", "romd" (ROM device), "ramd" (RAM device), "alias",
+	 * "reservation", "iommu"; static storage.
 	 */
 	const char *kind;
 	struct fh_listed_owner owner;
