@@ -268,15 +268,18 @@ static bool call_begin(struct bus_call *call)
 static void request_run(struct bus_call *call)
 {
 	const struct fh_bus_ops *ops = call->bus->ops;
+	struct fh_error said = FH_ERROR_INIT; /* its code counts, also for who wants no error */
 
 	/* R3 */
 	if (!fh_object_is_shown(&call->device->object)) {
 		call->code = fh_error_set(call->err, FH_EDEAD, "it is disposed of");
 		return;
 	}
-	call->answer = ops->unplug_request(call->bus->state, call->device, call->slot, call->err);
-	if (call->answer == FH_UNPLUG_REFUSE)
-		call->code = fh_error_set(call->err, FH_EPERM, "the bus refuses");
+	call->answer = ops->unplug_request(call->bus->state, call->device, call->slot, &said);
+	if (call->answer != FH_UNPLUG_REFUSE)
+		return;
+	fh_error_set(&said, FH_EPERM, "the bus refuses");
+	call->code = fh_error_set(call->err, said.code, "%s", said.message);
 }
 
 /* In the controller's domain. */

@@ -23,7 +23,7 @@ static void note(const char *what)
 
 static struct {
 	struct fh_device *controller;
-	enum fh_code check, plugged, realize;
+	enum fh_code check, plugged, realize, refusal;
 	enum fh_unplug_answer answer;
 	uint32_t last_slot;
 } rig;
@@ -56,9 +56,11 @@ static enum fh_code bus_plugged(void *state, struct fh_device *device, uint32_t 
 static enum fh_unplug_answer bus_unplug_request(void *state, struct fh_device *device,
 						uint32_t slot, struct fh_error *err)
 {
-	(void)state, (void)device, (void)slot, (void)err;
+	(void)state, (void)device, (void)slot;
 	check_context();
 	note("request");
+	if (rig.refusal != FH_OK)
+		fh_error_set(err, rig.refusal, "it is in use");
 	return rig.answer;
 }
 
@@ -291,8 +293,16 @@ static void a_request_that_is_refused_is_over(void **state)
 	(void)state;
 	rig.answer = FH_UNPLUG_REFUSE;
 	assert_int_equal(fh_device_request_unplug(card, &err), FH_EPERM);
+	assert_int_equal(err.code, FH_EPERM);
 	assert_false(fh_device_unplug_is_requested(card));
 	assert_false(fh_object_is_disposed(card));
+	rig.refusal = FH_EBUSY; /* the bus says why: whoever asks hears that, with an error or not */
+	fh_error_clear(&err);
+	assert_int_equal(fh_device_request_unplug(card, &err), FH_EBUSY);
+	assert_int_equal(err.code, FH_EBUSY);
+	assert_string_equal(err.message, "it is in use");
+	assert_int_equal(fh_device_request_unplug(card, NULL), FH_EBUSY);
+	assert_false(fh_device_unplug_is_requested(card));
 	assert_int_equal(fh_device_request_unplug(rig.controller, NULL), FH_ENOTSUP);
 }
 
