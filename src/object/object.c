@@ -145,8 +145,11 @@ static enum fh_code init_levels(struct fh_object *object, const struct fh_class 
 		const enum fh_code code =
 			class->type->init(object, (char *)object + class->state_offset, err);
 
-		if (code != FH_OK)
-			return fh_error_prefix(err, "%s: ", class->type->name), code;
+		if (code != FH_OK) {
+			fh_error_set(err, code, "its init failed with %s", fh_code_name(code));
+			fh_error_prefix(err, "%s: ", class->type->name);
+			return code;
+		}
 	}
 	if (fh_object_is_alone(object, FH_LIFE_REF | FH_LIFE_PIN))
 		atomic_store_explicit(

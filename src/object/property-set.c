@@ -130,8 +130,15 @@ enum fh_code fh_property_set_now(struct fh_object *object, const struct fh_class
 	const struct fh_property *property = slot->property;
 	void *const field = fh_property_field(object, slot);
 
-	if (property->set)
-		return property->set(object, fh_property_state(object, slot), value, err);
+	if (property->set) {
+		const enum fh_code code =
+			property->set(object, fh_property_state(object, slot), value, err);
+
+		if (code != FH_OK)
+			fh_error_set(err, code, "property '%s': its setter failed with %s",
+				     property->name, fh_code_name(code));
+		return code;
+	}
 	if (property->kind == FH_PROPERTY_STRING)
 		return store_string(object, field, value->string, err);
 	if (property->kind == FH_PROPERTY_LINK)

@@ -111,6 +111,14 @@ static const struct fh_type leaf_type = { .name = "leaf", .parent = &derived_typ
 static const struct fh_type other_type = { .name = "other" };
 static const struct fh_type abstract_type = { .name = "abstract", .abstract = true };
 
+static enum fh_code silent_init(struct fh_object *object, void *state, struct fh_error *err)
+{
+	(void)object, (void)state, (void)err;
+	return FH_EIO;
+}
+
+static const struct fh_type silent_type = { .name = "silent", .init = silent_init };
+
 static void dispose_and_finalize_go_derived_first(void **unused)
 {
 	struct fh_machine *m = machine_begin();
@@ -131,6 +139,10 @@ static void failed_init_leaves_nothing(void **unused)
 	assert_null(fh_object_new(m, &derived_type, &err));
 	assert_int_equal(err.code, FH_EIO);
 	assert_non_null(strstr(err.message, "told to fail"));
+	fh_error_clear(&err);
+	assert_null(fh_object_new(m, &silent_type, &err));
+	assert_int_equal(err.code, FH_EIO);
+	assert_string_equal(err.message, "silent: its init failed with FH_EIO");
 	fh_machine_drain(m);
 	assert_null(fh_object_new_child(m, "name", &derived_type, NULL));
 	fh_machine_drain(m);

@@ -44,6 +44,8 @@ static enum fh_code set_doubled(struct fh_object *object, void *state, const str
 	(void)object;
 	if (value->u == 13)
 		return fh_error_set(err, FH_EINVAL, "13 is not welcome");
+	if (value->u == 14)
+		return FH_EIO;
 	sample->doubled = value->u * 2;
 	return FH_OK;
 }
@@ -357,6 +359,10 @@ static void callbacks_take_the_place_of_the_field(void **state)
 	assert_int_equal(value, 21);
 	assert_int_equal(fh_object_set_u64(object, "doubled", 13, &err), FH_EINVAL);
 	assert_says(&err, FH_EINVAL, "13 is not welcome");
+	/* A setter that says nothing is no reason to tell nothing. */
+	fh_error_clear(&err);
+	assert_int_equal(fh_object_set_u64(object, "doubled", 14, &err), FH_EIO);
+	assert_says(&err, FH_EIO, "property 'doubled': its setter failed with FH_EIO");
 	assert_text(object, "computed", "computed");
 	fh_object_unref(object);
 }
