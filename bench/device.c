@@ -103,7 +103,7 @@ static const struct fh_type card_type = {
 /* What the heap holds for a device that is plugged, its two regions in the map. */
 static void bytes(size_t count)
 {
-	struct fh_machine *m = fh_machine_new(NULL);
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 	struct fh_region *system = fh_space_root(fh_machine_memory(m));
 	const size_t before = mallinfo2().uordblks;
 
