@@ -38,7 +38,8 @@ struct fh_iommu_ops {
 	 * callback of the owner, which may access memory (page tables), also through other IOMMUs,
 	 * but neither edits nor waits for what needs a domain. It loads its tables after it was
 	 * called and returns what it loaded: where it has blocked, it loads them again. With
-	 * attrs.debug it has no side effects.
+	 * attrs.debug it has no side effects. Where several IOMMUs are passed and one of them invalidates
+	 * while a later one blocks, all are asked once more.
 	 */
 	enum fh_tx (*translate)(void *state, uint64_t addr, unsigned access, unsigned index,
 				struct fh_attrs attrs, struct fh_translation *ret);
@@ -61,7 +62,9 @@ struct fh_iommu_ops {
  *
  * Accesses go where translate leads, part by part, with the attributes that they have; translations
  * may lead to other IOMMUs, FH_IOMMU_HOPS of them in all: what leads further, or in a circle, is a
- * decode error. fh_space_lookup() and listeners see the region itself.
+ * decode error, as is what a translation has beyond the top of a space. fh_space_lookup() and
+ * listeners see the region itself. That it is read-only where it shows says nothing of what lies
+ * behind: permissions do.
  */
 FH_API struct fh_region *fh_region_new_iommu(FH_ANY owner, const char *name, uint64_t size,
 					     const struct fh_iommu_ops *ops, void *state);

@@ -37,7 +37,7 @@ struct fh_attrs {
 	bool memory_only;    /**< RAM and ROM only: anything else is FH_TX_DENIED */
 };
 
-/** Which accesses are taken; see struct fh_region_ops. */
+/** Which accesses are taken; see struct fh_region_ops. Sizes are asserted when a region is made. */
 struct fh_access_sizes {
 	uint8_t min;	/**< bytes, a power of two up to 8; 0: 1 */
 	uint8_t max;	/**< bytes, a power of two up to 8; 0: see struct fh_region_ops */

@@ -12,6 +12,7 @@
 #include "memory/chain.h"
 #include "memory/dirty.h"
 #include "memory/iommu.h"
+#include "memory/ram.h"
 #include "memory/topology.h"
 
 /* --- End ------------------------------------------------------------------------------------ */
@@ -111,6 +112,12 @@ struct spec {
 	const struct fh_ram_options *ram; /* or NULL */
 };
 
+static void assert_sizes(const struct fh_access_sizes *sizes)
+{
+	fh_assert(sizes->min == 0 || fh_size_is_whole(sizes->min));
+	fh_assert(sizes->max == 0 || fh_size_is_whole(sizes->max));
+}
+
 /* The registers' part: what 0 means is said in the public header. */
 static void region_set_ops(struct fh_region *region, const struct fh_region_ops *ops, void *state)
 {
@@ -118,6 +125,8 @@ static void region_set_ops(struct fh_region *region, const struct fh_region_ops 
 	struct fh_domain *domain;
 
 	fh_assert(ops);
+	assert_sizes(&ops->valid);
+	assert_sizes(&ops->impl);
 	region->ops = ops;
 	region->state = state;
 	region->valid_min = ops->valid.min ? ops->valid.min : 1;

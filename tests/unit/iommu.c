@@ -219,6 +219,17 @@ static void translation_into_a_hole_is_a_decode_error(void **state)
 	assert_int_equal(fh_space_load32(table->bus, 0x800, FH_LE, &value), FH_TX_DECODE_ERROR);
 }
 
+static void permissions_decide_and_not_how_the_iommu_shows(void **state)
+{
+	struct table *table = &tables[0];
+
+	(void)state;
+	table_map(table, 2, 0x7000, RW);
+	fh_region_set_readonly(table->region, true);
+	assert_int_equal(fh_space_store32(table->bus, 2 * PAGE, 9, FH_LE), FH_TX_OK);
+	assert_int_equal(ram32(0x7000), 9);
+}
+
 static void translation_may_lead_to_registers(void **state)
 {
 	struct table *table = &tables[0];
@@ -754,6 +765,7 @@ int main(void)
 		test(access_over_pages_is_cut_at_their_borders),
 		test(what_is_not_permitted_is_denied),
 		test(translation_into_a_hole_is_a_decode_error),
+		test(permissions_decide_and_not_how_the_iommu_shows),
 		test(translation_may_lead_to_registers),
 		test(requester_chooses_the_index),
 		test(iommus_behind_each_other_all_translate),
