@@ -279,6 +279,7 @@ struct fh_region_info {
 	struct fh_region *container;
 	struct fh_region *alias_target;
 	uint64_t alias_offset;
+	enum fh_order order; /**< of its registers: FH_LE or FH_BE; without any: FH_LE */
 	struct fh_object *owner; /**< itself if it has no other */
 };
 

@@ -311,25 +311,49 @@ FH_API struct fh_waiter *fh_waiter_cancel(struct fh_waiter *waiter);
 
 /* --- Listeners ------------------------------------------------------------------------------ */
 
+/** What a commit is going to tell a listener: rows in order of address (borrowed for the call). */
+struct fh_space_change {
+	const struct fh_section *removed; /**< as `remove` will be told */
+	size_t removed_count;
+	const struct fh_section *added; /**< `add` */
+	size_t added_count;
+	const struct fh_section *eventfds_removed; /**< `eventfd_del` */
+	size_t eventfds_removed_count;
+	const struct fh_section *eventfds_added; /**< `eventfd_add` */
+	size_t eventfds_added_count;
+};
+
 /**
  * Be told of every change of a space's view, as an accelerator needs it. Context of all callbacks:
- * under the topology lock, after the new view is published and before the grace period of the old
- * one begins. In one transaction all removals come before all additions. Sections are borrowed for
- * the call. All optional. For each commit that changes the view of the space, or who logs what it
- * shows, or its eventfds or coalesced ranges: begin, eventfd_del and coalesced_del..., remove...,
- * keep..., add..., log_start and log_stop..., eventfd_add and coalesced_add..., batch (unless no
- * range was removed or added), commit; each step for all listeners of the space before the next one.
+ * under the topology lock; of all but `prepare`, after the new view is published and before the
+ * grace period of the old one begins. In one transaction all removals come before all additions.
+ * Sections are borrowed for the call. All optional. For each commit that changes the view of the
+ * space, or who logs what it shows, or its eventfds or coalesced ranges: prepare; then, when the
+ * views of all spaces are published, begin, eventfd_del and coalesced_del..., remove..., keep...,
+ * add..., log_start and log_stop..., eventfd_add and coalesced_add..., batch (unless no range was
+ * removed or added), commit; each step for all listeners of the space before the next one.
  *
- * What a callback may do: fh_space_each() and the functions that only look at regions. Functions that
- * edit the map and return a code refuse with FH_EPERM and have changed nothing, constructors that
- * would edit return NULL. It does not access, wait, take a device's domain, begin a transaction, or
- * dispose of anything but listeners (asserted).
+ * What a callback may do: fh_space_each(), fh_space_lookup() in a read section, and the functions
+ * that only look at regions. Functions that edit the map and return a code refuse with FH_EPERM and
+ * have changed nothing, constructors that would edit return NULL. It does not access, take a
+ * device's domain, begin a transaction, or dispose of anything but listeners (asserted); nor does it
+ * wait for what may be waiting itself, as for a lock of the library's (kvm.h waits for vCPUs that
+ * are in KVM_RUN, where they hold nothing).
  * Listeners, of any space of the machine, may be made and disposed of. A new one is told of the map
  * when all have been told of the present commit; one that is disposed of, itself or another, is told
  * the rest of it as well, and then the removals that undo the map: with what went before, each hears
  * a story that is whole. Its @state stays until then. In log_sync and log_clear, when these are over.
  */
 struct fh_listener_ops {
+	/**
+	 * What the commit will change, before anything of it is published, in any space: who has a
+	 * copy of the map that a guest uses by itself stops the guest here, where the change takes
+	 * something from the copy, and lets it go on in `commit`, which follows in any case. So the
+	 * guest, too, sees all of the old map and then all of the new one. fh_space_each() shows
+	 * the old one. Of what nobody is told when he joins, or is disposed of in a callback, he is
+	 * not told before either. Not for changes of who logs alone.
+	 */
+	void (*prepare)(void *state, const struct fh_space_change *change);
 	void (*begin)(void *state, struct fh_space *space);
 	void (*remove)(void *state, const struct fh_section *section);
 	/**

@@ -105,13 +105,23 @@ static void table_retired(struct fh_deferred *deferred)
 	fh_free(fh_container_of(deferred, struct fh_extra_table, retire));
 }
 
+#define each_changed(extras, topology) \
+	fh_list_for_each_entry(extras, &(topology)->extras_changed, struct fh_extras, changed_link)
+
+void fh_extras_make(struct fh_topology *topology)
+{
+	each_changed(extras, topology) {
+		/* Relaxed: under the lock. */
+		extras->before = atomic_load_explicit(&extras->table, memory_order_relaxed);
+		extras->after = table_new(extras);
+	}
+}
+
 void fh_extras_publish(struct fh_topology *topology)
 {
-	fh_list_for_each_entry(extras, &topology->extras_changed, struct fh_extras,
-			       changed_link) {
-		extras->before = atomic_load_explicit(&extras->table, memory_order_relaxed);
+	each_changed(extras, topology) {
 		/* Release: pairs with the acquire in fh_extras_table(). */
-		atomic_store_explicit(&extras->table, table_new(extras), memory_order_release);
+		atomic_store_explicit(&extras->table, extras->after, memory_order_release);
 	}
 }
 
@@ -123,7 +133,7 @@ void fh_extras_told(struct fh_topology *topology)
 		struct fh_extras *extras = fh_list_entry(node, struct fh_extras, changed_link);
 		struct fh_extra_table *before = extras->before;
 
-		extras->before = NULL;
+		extras->before = extras->after = NULL;
 		if (!before)
 			continue;
 		before->retire.run = table_retired;

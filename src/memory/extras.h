@@ -3,7 +3,8 @@
  * What some regions have besides their callbacks: eventfds and coalesced ranges.
  *
  * R1. Editors change the lists of struct fh_extras under the topology lock, in a transaction. Its
- *     commit makes a new table of them, which never changes, and publishes it before the views.
+ *     commit makes a new table of them, which never changes, before anybody is told of anything,
+ *     and publishes it before the views.
  * R2. Each such change turns FH_RANGE_TURN of all that the region shows, so that the commit
  *     publishes every range of it anew: lookasides forget it, and all its places are noted, as
  *     removed, added or reflagged (publish.c R8).
@@ -40,7 +41,7 @@ struct fh_extra_table {
 struct fh_extras {
 	struct fh_region *region;		/* C */
 	_Atomic(struct fh_extra_table *) table; /* P for writing; NULL: nothing */
-	struct fh_extra_table *before;		/* P: in a commit that changes it: until then */
+	struct fh_extra_table *before, *after;	/* P: in a commit that changes it */
 	struct fh_list changed_link;		/* P: in topology->extras_changed; region held */
 	FH_VECTOR(fh_eventfds, struct fh_eventfd *) eventfds; /* P: in the order of events */
 	struct fh_spans coalesced;		/* P */
@@ -68,7 +69,8 @@ void fh_extras_detach(struct fh_region *region);
 /* At finalize. */
 void fh_extras_free(struct fh_extras *extras);
 
-/* At commit: before the views are published, and when all listeners have been told. */
+/* At commit: what will be published, before the views are, and when all listeners have been told. */
+void fh_extras_make(struct fh_topology *topology);
 void fh_extras_publish(struct fh_topology *topology);
 void fh_extras_told(struct fh_topology *topology);
 

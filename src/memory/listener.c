@@ -21,21 +21,8 @@
 #include "base/point.h"
 #include "base/thread.h"
 #include "memory/extras.h"
+#include "memory/listener.h"
 #include "memory/news.h"
-#include "memory/space.h"
-#include "memory/topology.h"
-
-struct fh_listener {
-	struct fh_object object;
-	const struct fh_listener_ops *ops; /* C */
-	void *state;			   /* C */
-	int priority;			   /* C */
-	struct fh_object *owner;	   /* C: pinned; itself if it has none */
-	struct fh_space *space;		   /* P: NULL when it has left */
-	bool leaving;			   /* P: or has left */
-	struct fh_list link;		   /* P: in space->listeners or topology->leaving */
-	struct fh_list wait_link;	   /* P: in topology->departing or ->joining */
-};
 
 static struct fh_listener *listener_of(struct fh_object *object)
 {
@@ -198,7 +185,7 @@ static void tell_alone(struct fh_listener *listener, struct fh_news *news, enum 
 	struct fh_thread *t = fh_thread_self();
 
 	news->alone = true;
-	fh_news_find_extras(listener->object.machine->topology, news, old);
+	fh_news_find_extras(listener->object.machine->topology, news, old, FH_NEWS_NOW);
 	fh_thread_hold(t, FH_HELD_LISTENER);
 	for (unsigned i = 0; i < PHASES; i++)
 		phases[i].tell(listener, news);
@@ -206,9 +193,6 @@ static void tell_alone(struct fh_listener *listener, struct fh_news *news, enum 
 }
 
 /* --- Telling all of a space ----------------------------------------------------------------- */
-
-#define each_listener(listener, space) \
-	fh_list_for_each_entry(listener, &(space)->listeners, struct fh_listener, link)
 
 static void tell_space(struct fh_space *space, const struct fh_news *news)
 {
@@ -227,59 +211,27 @@ static void tell_space(struct fh_space *space, const struct fh_news *news)
 	fh_thread_unhold(t, FH_HELD_LISTENER);
 }
 
-/* The view of a set, before the present commit. */
-static const struct fh_view_node *root_before(const struct fh_view_set *set)
-{
-	if (!set)
-		return NULL;
-	/* Dirty or dead: as noted. Otherwise it has not changed. */
-	return fh_list_linked(&set->dirty_link) || !fh_list_linked(&set->all_link) ?
-		       set->old_root :
-		       fh_view_set_root(set);
-}
-
 static void tell_leaving(struct fh_topology *topology)
 {
 	struct fh_list *node;
 
 	while ((node = fh_list_pop(&topology->leaving))) {
 		struct fh_listener *listener = fh_list_entry(node, struct fh_listener, link);
-		const struct fh_space *space = listener->space;
-		const struct fh_view_set *showed =
-			fh_list_linked(&space->switched_link) ? space->showed : space->shows;
-		struct fh_news news = fh_news_compare(topology, root_before(showed), NULL);
+		struct fh_news news =
+			fh_news_compare(topology, fh_listener_view_before(listener), NULL);
 
 		tell_alone(listener, &news, FH_NEWS_BEFORE);
 		listener_is_out(listener);
 	}
 }
 
-static bool set_has_listeners(const struct fh_view_set *set)
-{
-	fh_list_for_each_entry(space, &set->spaces, struct fh_space, set_link) {
-		if (fh_list_empty(&space->listeners))
-			break;
-		if (!fh_list_linked(&space->switched_link))
-			return true;
-	}
-	return false;
-}
-
 static void tell_set(struct fh_topology *topology, const struct fh_view_set *set)
 {
-	struct fh_news news = {
-		.removed = topology->changes.removed.at + set->removed,
-		.removed_count = set->removed_count,
-		.added = topology->changes.added.at + set->added,
-		.added_count = set->added_count,
-		.reflagged = topology->changes.reflagged.at + set->reflagged,
-		.reflagged_count = set->reflagged_count,
-		.view = fh_view_set_root(set),
-	};
+	struct fh_news news = fh_news_of_set(topology, set);
 
-	if (set->fresh || !set_has_listeners(set))
+	if (set->fresh || !fh_view_set_has_listeners(set))
 		return;
-	fh_news_find_extras(topology, &news, FH_NEWS_BEFORE);
+	fh_news_find_extras(topology, &news, FH_NEWS_BEFORE, FH_NEWS_NOW);
 	if (!fh_news_any(&news))
 		return;
 	fh_list_for_each_entry(space, &set->spaces, struct fh_space, set_link) {
@@ -294,10 +246,10 @@ static void tell_switched(struct fh_topology *topology, struct fh_space *space)
 {
 	if (fh_list_empty(&space->listeners))
 		return;
-	struct fh_news news = fh_news_compare(topology, root_before(space->showed),
+	struct fh_news news = fh_news_compare(topology, fh_view_set_before(space->showed),
 					      fh_view_set_root(space->shows));
 
-	fh_news_find_extras(topology, &news, FH_NEWS_BEFORE);
+	fh_news_find_extras(topology, &news, FH_NEWS_BEFORE, FH_NEWS_NOW);
 	if (fh_news_any(&news))
 		tell_space(space, &news);
 }
@@ -463,6 +415,8 @@ static void listener_join(struct fh_listener *listener)
 
 	space_add_listener(listener->space, listener);
 	listener_count_hooks(listener, true);
+	if (listener->ops->prepare)
+		listener->object.machine->topology->preparers++;
 	tell_alone(listener, &news, FH_NEWS_NOW);
 }
 
@@ -471,6 +425,8 @@ static void listener_is_out(struct fh_listener *listener)
 {
 	struct fh_topology *topology = listener->object.machine->topology;
 
+	if (listener->ops->prepare)
+		topology->preparers--;
 	fh_vector_add(&topology->unpins) = &listener->space->object;
 	fh_vector_add(&topology->unpins) = &listener->object;
 	listener->space = NULL;

@@ -52,6 +52,19 @@ struct fh_news fh_news_compare(struct fh_topology *topology, const struct fh_vie
 	};
 }
 
+struct fh_news fh_news_of_set(const struct fh_topology *topology, const struct fh_view_set *set)
+{
+	return (struct fh_news){
+		.removed = topology->changes.removed.at + set->removed,
+		.removed_count = set->removed_count,
+		.added = topology->changes.added.at + set->added,
+		.added_count = set->added_count,
+		.reflagged = topology->changes.reflagged.at + set->reflagged,
+		.reflagged_count = set->reflagged_count,
+		.view = fh_view_set_root(set),
+	};
+}
+
 bool fh_news_has_logs(const struct fh_news *news)
 {
 	for (size_t i = 0; i < news->reflagged_count; i++) {
@@ -125,19 +138,25 @@ static void find_coalesced(struct fh_extra_list *list, const struct fh_range *ra
 	}
 }
 
+static const struct fh_extra_table *table_at(const struct fh_region *region,
+					     enum fh_news_time time)
+{
+	const struct fh_extras *extras = region->links->extras;
+
+	if (time == FH_NEWS_NOW || !fh_list_linked(&extras->changed_link))
+		return fh_extras_table(region);
+	return time == FH_NEWS_BEFORE ? extras->before : extras->after;
+}
+
 /* @flags: those of the range at that time. */
 static void find_extras(struct fh_extra_list *list, const struct fh_range *range, uint32_t flags,
 			enum fh_news_time time)
 {
-	const struct fh_extras *extras;
 	const struct fh_extra_table *table;
 
 	if (FH_LIKELY(!(flags & (FH_RANGE_EVENTFD | FH_RANGE_COALESCED))))
 		return;
-	extras = range->region->links->extras;
-	table = time == FH_NEWS_BEFORE && fh_list_linked(&extras->changed_link) ?
-			extras->before :
-			fh_extras_table(range->region);
+	table = table_at(range->region, time);
 	if (!table)
 		return;
 	find_events(list, range, table);
@@ -197,7 +216,7 @@ static void cancel(struct fh_extra_list *gone, struct fh_extra_list *come)
 }
 
 void fh_news_find_extras(struct fh_topology *topology, struct fh_news *news,
-			 enum fh_news_time old)
+			 enum fh_news_time old, enum fh_news_time new)
 {
 	struct fh_extra_list *gone = &topology->gone;
 	struct fh_extra_list *come = &topology->come;
@@ -206,12 +225,12 @@ void fh_news_find_extras(struct fh_topology *topology, struct fh_news *news,
 	for (size_t i = 0; i < news->removed_count; i++)
 		find_extras(gone, &news->removed[i], news->removed[i].flags, old);
 	for (size_t i = 0; i < news->added_count; i++)
-		find_extras(come, &news->added[i], news->added[i].flags, FH_NEWS_NOW);
+		find_extras(come, &news->added[i], news->added[i].flags, new);
 	for (size_t i = 0; i < news->reflagged_count; i++) {
 		const struct fh_reflag *reflag = &news->reflagged[i];
 
 		find_extras(gone, &reflag->range, reflag->before, old);
-		find_extras(come, &reflag->range, reflag->range.flags, FH_NEWS_NOW);
+		find_extras(come, &reflag->range, reflag->range.flags, new);
 	}
 	if (gone->count + come->count > 0) {
 		sort(gone);

@@ -17,8 +17,8 @@
 #include "memory/extras.h"
 #include "memory/space.h"
 
-/* Sources of extras: the tables of before the present commit, or those that are published. */
-enum fh_news_time { FH_NEWS_BEFORE, FH_NEWS_NOW };
+/* Sources of extras: tables of before the present commit, of after it, or those that are published. */
+enum fh_news_time { FH_NEWS_BEFORE, FH_NEWS_AFTER, FH_NEWS_NOW };
 
 struct fh_news {
 	const struct fh_range *removed;
@@ -35,13 +35,16 @@ struct fh_news {
 	bool alone; /* to one that joins or leaves */
 };
 
+/* The difference of a dirty set's views in the present commit. Without extras. */
+struct fh_news fh_news_of_set(const struct fh_topology *topology, const struct fh_view_set *set);
+
 /* What is in one view and not in the other, to topology->difference. Without extras. */
 struct fh_news fh_news_compare(struct fh_topology *topology, const struct fh_view_node *before,
 			       const struct fh_view_node *after);
 
-/* Fill in the extras. @old: when what is removed was. */
+/* Fill in the extras. @old: when what is removed was; @new: when what is added is. */
 void fh_news_find_extras(struct fh_topology *topology, struct fh_news *news,
-			 enum fh_news_time old);
+			 enum fh_news_time old, enum fh_news_time new);
 
 /* There is anything in it that a listener can be told. */
 bool fh_news_any(const struct fh_news *news);

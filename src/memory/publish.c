@@ -343,6 +343,9 @@ void fh_publish_run(struct fh_topology *topology)
 	for (struct fh_view_set *set = topology->dead; set; set = set->dead_next)
 		set_bury(topology, set);
 	fh_retire_pins(topology); /* before anybody sees what appeared (L3) */
+	fh_extras_make(topology);
+	if (FH_UNLIKELY(topology->preparers > 0))
+		fh_listeners_prepare(topology);
 	publish(topology);
 	fh_listeners_tell(topology);
 	fh_extras_told(topology);

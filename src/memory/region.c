@@ -368,6 +368,7 @@ struct fh_region_info fh_region_get_info(struct fh_region *region)
 		.shown = fh_object_is_shown(region->owner),
 		.container = region->container,
 		.alias_target = fh_region_target(region),
+		.order = region->big_endian ? FH_BE : FH_LE,
 		.owner = region->owner,
 	};
 	if (region->kind == FH_REGION_ALIAS)

@@ -7,8 +7,9 @@
  *     it changes something, before and after the change. Commit carries each window upward through
  *     containers and aliases to every view. A link that changes records its whole window at its
  *     upper side, so that what lay below it is covered even if it moved since.
- * R2. All views are published before any listener is told; only when every listener has returned
- *     does the grace period of what was replaced begin (L3): one deferred call per commit.
+ * R2. All views are published before any listener is told, but of what is to come (`prepare`), which
+ *     all are told before any is published; only when every listener has returned does the grace
+ *     period of what was replaced begin (L3): one deferred call per commit.
  * R3. Nothing in a commit waits for a grace period.
  * R4. Everything here is guarded by the topology lock, but for what says otherwise.
  */
@@ -90,6 +91,7 @@ struct fh_topology {
 	uint8_t log_global;	     /* clients that log all of these (dirty.c) */
 	_Atomic(struct fh_flushers *) flushers; /* listeners with coalesced_flush; P for writing */
 	_Atomic unsigned log_hooks;  /* listeners with log_sync or log_clear; P for writing */
+	unsigned preparers;	     /* listeners with prepare */
 	_Atomic uint64_t log_complete; /* a grace period has passed since that commit, at least */
 
 	/* What the transaction is about. */
@@ -208,7 +210,10 @@ void fh_retire_pins(struct fh_topology *topology);
 void fh_retire_run(struct fh_topology *topology);
 void fh_retire_fini(struct fh_topology *topology);
 
-/* --- Listeners (listener.c) ------------------------------------------------------------------ */
+/* --- Listeners (listener.c, listener-prepare.c) ---------------------------------------------- */
+
+/* Tell those who want to know of it before what the commit is going to publish. */
+void fh_listeners_prepare(struct fh_topology *topology);
 
 /* Tell everybody who has to know of the commit, now that it is published. */
 void fh_listeners_tell(struct fh_topology *topology);

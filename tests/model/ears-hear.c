@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What listeners are told, compared with what they expect. See ears-part.h for R1 to R3.
+ * What listeners are told, compared with what they expect. See ears-part.h for R1 to R4.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -111,24 +111,31 @@ static void on_add(void *state, const struct fh_section *section)
 	on_section(state, section, false);
 }
 
+static bool is_difference(const struct turn *turn, const struct fh_section *removed,
+			  size_t removed_count, const struct fh_section *added,
+			  size_t added_count)
+{
+	bool same = removed_count == turn->removed_count && added_count == turn->added_count;
+
+	for (size_t i = 0; same && i < removed_count; i++)
+		same = section_equal(&removed[i], &turn->sections[i]);
+	for (size_t i = 0; same && i < added_count; i++)
+		same = section_equal(&added[i], &turn->sections[removed_count + i]);
+	return same;
+}
+
 static void on_batch(void *state, const struct fh_section *removed, size_t removed_count,
 		     const struct fh_section *added, size_t added_count)
 {
 	struct ear *ear = state;
 	const struct turn *turn = ear->first;
-	bool same;
 
 	if (!enter(ear, STAGE_BATCH))
 		return;
 	if (ear->batched)
 		ear_fail(ear, "a second batch");
 	ear->batched = true;
-	same = removed_count == turn->removed_count && added_count == turn->added_count;
-	for (size_t i = 0; same && i < removed_count; i++)
-		same = section_equal(&removed[i], &turn->sections[i]);
-	for (size_t i = 0; same && i < added_count; i++)
-		same = section_equal(&added[i], &turn->sections[removed_count + i]);
-	if (!same)
+	if (!is_difference(turn, removed, removed_count, added, added_count))
 		ear_fail(ear, "another batch: %zu removed, %zu added, not %zu and %zu", removed_count,
 		     added_count, turn->removed_count, turn->added_count);
 }
@@ -300,6 +307,61 @@ static void check_extras(struct ear *ear, const struct turn *turn)
 	}
 }
 
+/* --- Before a commit -------------------------------------------------------------------------- */
+
+static size_t count_eventfds(const struct extras *extras)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < extras->count; i++)
+		count += extras->at[i].eventfd != MODEL_NONE;
+	return count;
+}
+
+static bool are_eventfds(const struct extras *extras, const struct fh_section *sections,
+			 size_t count)
+{
+	size_t found = 0;
+
+	for (size_t k = 0; k < count; k++) {
+		for (size_t i = 0; i < extras->count; i++) {
+			const struct extra *extra = &extras->at[i];
+
+			if (extra->eventfd != MODEL_NONE && extra->first == sections[k].first &&
+			    extra->last == sections[k].last &&
+			    extra->region == sections[k].region) {
+				found++;
+				break;
+			}
+		}
+	}
+	return found == count && count == count_eventfds(extras);
+}
+
+static void on_prepare(void *state, const struct fh_space_change *change)
+{
+	struct ear *ear = state;
+	const struct turn *turn = ear->first;
+
+	if (ear->speaking || ear->prepared || !turn)
+		ear_fail(ear, "prepared at the wrong time");
+	else if (!is_difference(turn, change->removed, change->removed_count, change->added,
+				change->added_count))
+		ear_fail(ear, "prepared for another change");
+	else if (!are_eventfds(&turn->gone, change->eventfds_removed,
+			       change->eventfds_removed_count) ||
+		 !are_eventfds(&turn->come, change->eventfds_added, change->eventfds_added_count))
+		ear_fail(ear, "prepared for other eventfds");
+	ear->prepared = true;
+}
+
+static bool has_prepare(const struct turn *turn)
+{
+	const size_t gone = turn->removed_count + count_eventfds(&turn->gone);
+
+	return gone > 0 || (!turn->alone && turn->added_count + count_eventfds(&turn->come) > 0);
+}
+
 static bool has_batch(const struct turn *turn)
 {
 	return turn->alone || turn->removed_count + turn->added_count > 0;
@@ -323,8 +385,10 @@ static void on_commit(void *state, struct fh_space *space)
 	    (ear->callbacks & CALLBACK_BATCH && ear->batched != has_batch(turn)))
 		ear_fail(ear, "commit after %zu of %zu removals and %zu of %zu additions",
 		     ear->removed, turn->removed_count, ear->added, turn->added_count);
+	if (ear->ops.prepare && ear->prepared != has_prepare(turn))
+		ear_fail(ear, ear->prepared ? "prepared in vain" : "not prepared");
 	check_extras(ear, turn);
-	ear->speaking = false;
+	ear->speaking = ear->prepared = false;
 	ear->first = turn->next;
 	if (!ear->first)
 		ear->last = &ear->first;
@@ -347,6 +411,7 @@ void ear_set_callbacks(struct ear *ear, uint8_t callbacks)
 
 	ear->callbacks = callbacks;
 	ear->ops = (struct fh_listener_ops){
+		.prepare = callbacks & CALLBACK_BATCH ? on_prepare : NULL,
 		.begin = on_begin,
 		.remove = callbacks & CALLBACK_REMOVE ? on_remove : NULL,
 		.add = callbacks & CALLBACK_ADD ? on_add : NULL,

@@ -10,6 +10,8 @@
  * R2. Within a round: removals before additions, whoever is told; each removal is told to listeners
  *     in falling order of priority and each addition in rising order.
  * R3. Eventfds, coalesced ranges and logs are told in any order, each once.
+ * R4. What is told of ranges and eventfds at a commit was told before it (prepare), but to one that
+ *     joins.
  */
 #ifndef MODEL_EARS_PART_H
 #define MODEL_EARS_PART_H
@@ -50,6 +52,7 @@ struct ear {
 	bool speaking; /* between begin and commit of the first turn */
 	size_t removed, added;
 	bool batched;
+	bool prepared; /* for the next turn */
 	enum ear_stage stage;
 	struct fh_listener_ops ops; /* as @callbacks says */
 	unsigned asked;		    /* to bring coalesced stores */
