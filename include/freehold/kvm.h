@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * KVM: keeps the memory slots of a virtual machine equal to what an address space shows, and runs
- * its vCPUs. Not a part of freehold.h: who uses KVM includes this file, after <linux/kvm.h> or
+ * KVM: keeps the memory slots and eventfds of a virtual machine equal to what an address space
+ * shows, and runs its vCPUs. Not a part of freehold.h: who uses KVM includes this file, after <linux/kvm.h> or
  * without it.
  *
  * What is shown, and what of it the guest reaches without leaving KVM_RUN:
@@ -13,12 +13,21 @@
  * which the host memory is not aligned as the guest's addresses are, and on hosts without
  * KVM_CAP_READONLY_MEM all that is read-only, are accesses of the space as well.
  *
- * A change of the map never shows the guest a hole where something was and still is: where a slot
- * has to go, be split, cut or moved, all vCPUs are kept out of KVM_RUN until all slots of the
- * change are as they will be. Where slots are only added, nobody waits: what has no slot yet
- * is reached through the space, with the same result.
- * The slots follow the published view a moment later, in the same commit; till then vCPUs that run
- * see the old map in what has slots, and the new one in what has not.
+ * A change of the map is atomic for the guest. Where a slot or an eventfd of KVM's has to go, be
+ * split, cut or moved, all vCPUs are kept out of KVM_RUN from before the new view is published until
+ * all of the change is in place: a vCPU that has seen anything of the new map, in a slot or by an
+ * access, sees nothing of the old one any more, and no hole in between. Where there are only
+ * additions nobody waits: what KVM has not yet is reached through the space, with the same result.
+ *
+ * Eventfds (eventfd.h) are signalled by KVM itself wherever it would do as the space does:
+ *   one size                  stores of that size
+ *   any size                  stores of 1, 2, 4 and 8 bytes, as far as these lie in one range
+ *   data                      compared as the region's byte order has them
+ * The rest is left to the space, which signals as always: where eventfds with and without data match
+ * stores of one size at one address, since KVM knows no order of them; what it refuses; and all of
+ * them for a struct fh_kvm with attrs.debug or attrs.memory_only, or of another address space of
+ * KVM's than its first (slot_first), which KVM does not tell apart here. A store is signalled once,
+ * by one of the two. Coalesced ranges are not KVM's business.
  */
 #ifndef FREEHOLD_KVM_H
 #define FREEHOLD_KVM_H
@@ -36,6 +45,12 @@ struct fh_kvm_options {
 	uint32_t slot_first; /**< the first number of a slot; those below are the embedder's. Its
 				  bits from 16 on choose KVM's address space, as with KVM itself */
 	uint32_t slot_limit; /**< so many slots at most; 0: as many as the host has */
+	/**
+	 * Give KVM an eventfd for stores of any size and data as one of "length 0", where it is alone at
+	 * its address and the host has KVM_CAP_IOEVENTFD_ANY_LENGTH. That is the fastest, and not
+	 * exact: hosts take reads there for stores. For guests that never read such registers.
+	 */
+	bool eventfd_any_length;
 	/** Of the accesses that vCPUs make. */
 	struct fh_attrs attrs;
 	/**
@@ -50,7 +65,7 @@ struct fh_kvm_options {
 
 /**
  * Have KVM's virtual machine @vm_fd (duplicated) show what @space shows, from now on until the
- * result is disposed of: then its slots are empty, its vCPUs stop, see fh_kvm_run(). (It is an
+ * result is disposed of: then its slots are empty, its eventfds gone, its vCPUs stop, see fh_kvm_run(). (It is an
  * object with a child: where its last ref goes, the rest is control's.) Also keeps KVM's dirty log
  * (dirty.h) of what is logged. @options may be NULL. An object in the name of @owner (borrowed;
  * with a struct fh_machine *, owned by caller); it takes a ref of the space. Nobody else changes
@@ -65,10 +80,14 @@ FH_API struct fh_kvm *fh_kvm_new(FH_ANY owner, struct fh_space *space, int vm_fd
 FH_API struct fh_kvm *fh_kvm_destroy(struct fh_kvm *kvm);
 
 /**
- * FH_OK: each range has its slot. Otherwise the map has become what KVM cannot show as a whole,
- * and @err says why: FH_ELIMIT more ranges than slots; FH_ENOMEM, FH_EIO the host refused one. The
- * guest still sees the right thing there, but by accesses of the space: slowly, and it cannot
- * execute from there. What has no slot gets one as soon as a change makes room. Any context.
+ * FH_OK: each range has its slot, and KVM signals each eventfd. Otherwise the map has become what KVM
+ * cannot show as a whole, and @err says why: FH_ELIMIT more ranges than slots; FH_ENOMEM, FH_EIO the
+ * host refused one. The guest still sees the right thing there, but by accesses of the space:
+ * slowly, and it cannot execute from there. What has no slot gets one as soon as a change makes room.
+ * If slots are all right, of eventfds: FH_ENOTSUP the host has none, or knows no order of those at
+ * one address; FH_EEXIST the embedder has given KVM another for the same stores; FH_ELIMIT,
+ * FH_ENOMEM, FH_EIO the host refused one. They are signalled all the same, by the space. Tried again
+ * at each change of eventfds. Any context.
  */
 FH_API enum fh_code fh_kvm_check(struct fh_kvm *kvm, struct fh_error *err);
 

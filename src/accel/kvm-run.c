@@ -52,6 +52,8 @@ static bool any_inside(const struct kvm *kvm)
 
 void kvm_close(struct kvm *kvm)
 {
+	if (kvm->closes++ > 0)
+		return;
 	pthread_mutex_lock(&kvm->lock);
 	atomic_store_explicit(&kvm->closed, true, memory_order_seq_cst);
 	for (struct fh_kvm_vcpu *vcpu = kvm->vcpus; vcpu; vcpu = vcpu->next) {
@@ -67,6 +69,8 @@ void kvm_close(struct kvm *kvm)
 
 void kvm_open(struct kvm *kvm)
 {
+	if (--kvm->closes > 0)
+		return;
 	pthread_mutex_lock(&kvm->lock);
 	atomic_store_explicit(&kvm->closed, false, memory_order_seq_cst);
 	pthread_cond_broadcast(&kvm->open);

@@ -3,16 +3,20 @@
  * The listener that makes KVM's slots what the view shows.
  *
  * A change arrives as one batch. Slots of what was removed go, but for those that are added again
- * as they were; then those of what was added come. Only if any goes, vCPUs are kept out of KVM_RUN
- * from before the first goes until the last has come: a slot cannot be cut or moved, so that what
- * the guest still has would be missing in between; and what it wrote to a slot that goes would be
- * missing in the last look at its dirty log.
+ * as they were; then those of what was added come. A slot cannot be cut or moved, so that what the
+ * guest still has would be missing in between; and what it wrote to a slot that goes would be
+ * missing in the last look at its dirty log. So it does not run meanwhile (R4).
  *
  * R1. slots is sorted, and no two overlap: it has what ranges of the view become, and these do
  *     not overlap. In KVM all that go have gone before the first comes.
  * R2. A slot that is logged gives its dirty pages to fh_dirty_mark() before it goes.
  * R3. A slot without a number is not in KVM: the guest's accesses there are the space's. It is
  *     tried again at each change of slots.
+ * R4. If any slot goes, vCPUs are kept out of KVM_RUN from before the view is published (prepare)
+ *     until all is in place (commit). So no vCPU finds the new map in an access of the space and
+ *     then the old one in its slots. Where slots only come nobody waits: what has none yet is an
+ *     access of the space, which shows it already. What nobody is told before, the end of a
+ *     listener in another's callback, changes no view; the vCPUs are outside for the slots alone.
  */
 #include "accel/kvm.h"
 
@@ -23,7 +27,7 @@
 
 #define SLOT_BYTES_MAX (UINT64_C(1) << 42) /* below KVM's own limit, of 2^31 - 1 pages */
 
-static void *grow(void *at, size_t *room, size_t wanted, size_t size)
+void *kvm_grow(void *at, size_t *room, size_t wanted, size_t size)
 {
 	if (wanted <= *room)
 		return at;
@@ -53,7 +57,7 @@ static uint64_t slot_size(const struct kvm_slot *slot)
 
 static void complain(struct kvm *kvm, const struct kvm_slot *slot, const char *what, int result)
 {
-	fh_error_set(&kvm->now, result == -ENOMEM ? FH_ENOMEM : FH_EIO,
+	fh_error_set(&kvm->slot_trouble.now, result == -ENOMEM ? FH_ENOMEM : FH_EIO,
 		     "memory at 0x%llx..0x%llx: %s: %s", (unsigned long long)slot->first,
 		     (unsigned long long)slot->last, what, strerror(-result));
 }
@@ -68,7 +72,7 @@ static uint32_t id_take(struct kvm *kvm)
 
 static void id_give(struct kvm *kvm, uint32_t id)
 {
-	kvm->unused = grow(kvm->unused, &kvm->unused_room, kvm->unused_count + 1,
+	kvm->unused = kvm_grow(kvm->unused, &kvm->unused_room, kvm->unused_count + 1,
 			   sizeof(*kvm->unused));
 	kvm->unused[kvm->unused_count++] = id;
 }
@@ -79,7 +83,7 @@ static void slot_come(struct kvm *kvm, struct kvm_slot *slot)
 
 	slot->id = id_take(kvm);
 	if (slot->id == KVM_SLOT_NONE) {
-		fh_error_set(&kvm->now, FH_ELIMIT,
+		fh_error_set(&kvm->slot_trouble.now, FH_ELIMIT,
 			     "memory at 0x%llx..0x%llx: all %u slots are taken",
 			     (unsigned long long)slot->first, (unsigned long long)slot->last,
 			     kvm->limit);
@@ -123,7 +127,7 @@ static void slot_harvest(struct kvm *kvm, const struct kvm_slot *slot)
 
 	if (slot->id == KVM_SLOT_NONE || !(slot->flags & KVM_MEM_LOG_DIRTY_PAGES))
 		return;
-	kvm->bitmap = grow(kvm->bitmap, &kvm->bitmap_words, (pages + 63) / 64, sizeof(uint64_t));
+	kvm->bitmap = kvm_grow(kvm->bitmap, &kvm->bitmap_words, (pages + 63) / 64, sizeof(uint64_t));
 	memset(kvm->bitmap, 0, (pages + 63) / 64 * sizeof(uint64_t));
 	log.dirty_bitmap = kvm->bitmap;
 	result = kvm_call(kvm, kvm->fd, KVM_GET_DIRTY_LOG, &log);
@@ -149,7 +153,7 @@ static void slot_go(struct kvm *kvm, struct kvm_slot *slot)
 	}
 	/* The guest goes on seeing what it must not see: nothing that follows makes that good. */
 	complain(kvm, slot, "KVM does not give it up", result);
-	kvm->broken = true;
+	kvm->slot_trouble.broken = true;
 }
 
 /* --- From ranges to slots ------------------------------------------------------------------- */
@@ -236,7 +240,7 @@ static void want_section(struct kvm *kvm, const struct fh_section *section)
 			piece.last = piece.first + SLOT_BYTES_MAX - 1;
 		if (slot_stays(kvm, &piece))
 			continue;
-		kvm->fresh.at = grow(kvm->fresh.at, &kvm->fresh.room, kvm->fresh.count + 1,
+		kvm->fresh.at = kvm_grow(kvm->fresh.at, &kvm->fresh.room, kvm->fresh.count + 1,
 				     sizeof(piece));
 		kvm->fresh.at[kvm->fresh.count++] = piece;
 	}
@@ -282,7 +286,7 @@ static void merge_fresh(struct kvm *kvm)
 {
 	size_t old = kvm->slots.count, new = kvm->fresh.count, to = old + new;
 
-	kvm->slots.at = grow(kvm->slots.at, &kvm->slots.room, to, sizeof(*kvm->slots.at));
+	kvm->slots.at = kvm_grow(kvm->slots.at, &kvm->slots.room, to, sizeof(*kvm->slots.at));
 	kvm->slots.count = to;
 	while (new > 0) {
 		if (old > 0 && kvm->slots.at[old - 1].first > kvm->fresh.at[new - 1].first)
@@ -294,37 +298,69 @@ static void merge_fresh(struct kvm *kvm)
 
 static void come_all(struct kvm *kvm)
 {
-	kvm->missing = 0;
+	kvm->slot_trouble.missing = 0;
 	for (size_t i = 0; i < kvm->slots.count; i++) {
 		if (kvm->slots.at[i].id == KVM_SLOT_NONE)
 			slot_come(kvm, &kvm->slots.at[i]);
-		kvm->missing += kvm->slots.at[i].id == KVM_SLOT_NONE;
+		kvm->slot_trouble.missing += kvm->slots.at[i].id == KVM_SLOT_NONE;
 	}
 }
 
-/* What went wrong in this callback; after a change in which nothing did, nothing is wrong. */
-static void report(struct kvm *kvm)
+void kvm_report(struct kvm *kvm, struct kvm_trouble *trouble)
 {
 	pthread_mutex_lock(&kvm->lock);
-	if (kvm->now.code != FH_OK || (kvm->missing == 0 && !kvm->broken))
-		kvm->fault = kvm->now;
+	if (trouble->now.code != FH_OK || (trouble->missing == 0 && !trouble->broken))
+		trouble->fault = trouble->now;
 	pthread_mutex_unlock(&kvm->lock);
-	fh_error_clear(&kvm->now);
+	fh_error_clear(&trouble->now);
+}
+
+/* What goes is marked, what comes is in fresh. True if there is anything. */
+static bool plan(struct kvm *kvm, const struct fh_section *removed, size_t removed_count,
+		 const struct fh_section *added, size_t added_count)
+{
+	const bool marked = mark_gone(kvm, removed, removed_count);
+
+	kvm->fresh.count = 0;
+	for (size_t i = 0; i < added_count; i++)
+		want_section(kvm, &added[i]);
+	return marked || kvm->fresh.count > 0;
+}
+
+static void forget_plan(struct kvm *kvm)
+{
+	for (size_t i = 0; i < kvm->slots.count; i++)
+		kvm->slots.at[i].gone = false;
+	kvm->fresh.count = 0;
+}
+
+/* R4: only where the guest has something that it is about to lose. */
+static void on_prepare(void *state, const struct fh_space_change *change)
+{
+	struct kvm *kvm = state;
+	bool loses = kvm_events_may_go(kvm, change);
+
+	if (!loses && plan(kvm, change->removed, change->removed_count, change->added,
+			   change->added_count)) {
+		loses = any_goes(kvm);
+		forget_plan(kvm);
+	}
+	if (loses)
+		kvm_close(kvm);
+	kvm->held = loses;
 }
 
 static void on_batch(void *state, const struct fh_section *removed, size_t removed_count,
 		     const struct fh_section *added, size_t added_count)
 {
 	struct kvm *kvm = state;
-	const bool marked = mark_gone(kvm, removed, removed_count);
 	bool closed;
 
-	kvm->fresh.count = 0;
-	for (size_t i = 0; i < added_count; i++)
-		want_section(kvm, &added[i]);
-	if (!marked && kvm->fresh.count == 0)
+	kvm_events_cut(kvm, removed, removed_count);
+	kvm_events_cut(kvm, added, added_count);
+	if (!plan(kvm, removed, removed_count, added, added_count))
 		return;
-	closed = marked && any_goes(kvm);
+	closed = any_goes(kvm); /* of what was not announced: see kvm_close() */
 	if (closed)
 		kvm_close(kvm);
 	sweep(kvm);
@@ -332,7 +368,18 @@ static void on_batch(void *state, const struct fh_section *removed, size_t remov
 	come_all(kvm);
 	if (closed)
 		kvm_open(kvm);
-	report(kvm);
+	kvm_report(kvm, &kvm->slot_trouble);
+}
+
+static void on_commit(void *state, struct fh_space *space)
+{
+	struct kvm *kvm = state;
+
+	(void)space;
+	kvm_events_settle(kvm);
+	if (kvm->held)
+		kvm_open(kvm);
+	kvm->held = false;
 }
 
 /* --- Logging -------------------------------------------------------------------------------- */
@@ -348,7 +395,7 @@ static void slot_hide(struct kvm *kvm, struct kvm_slot *slot)
 	slot_go(kvm, slot);
 	slot->flags = KVM_MEM_LOG_DIRTY_PAGES;
 	slot->id = KVM_SLOT_NONE;
-	kvm->missing++;
+	kvm->slot_trouble.missing++;
 	kvm_open(kvm);
 }
 
@@ -377,8 +424,8 @@ static void log_section(struct kvm *kvm, const struct fh_section *section, bool 
 		if (on)
 			slot_hide(kvm, slot);
 	}
-	if (kvm->now.code != FH_OK)
-		report(kvm);
+	if (kvm->slot_trouble.now.code != FH_OK)
+		kvm_report(kvm, &kvm->slot_trouble);
 }
 
 static void on_log_start(void *state, const struct fh_section *section, uint8_t old_mask)
@@ -400,13 +447,17 @@ static void on_log_sync(void *state, const struct fh_section *section)
 	for (size_t i = slot_find(kvm, section->first);
 	     i < kvm->slots.count && kvm->slots.at[i].first <= section->last; i++)
 		slot_harvest(kvm, &kvm->slots.at[i]);
-	if (kvm->now.code != FH_OK)
-		report(kvm);
+	if (kvm->slot_trouble.now.code != FH_OK)
+		kvm_report(kvm, &kvm->slot_trouble);
 }
 
 const struct fh_listener_ops kvm_listener_ops = {
+	.prepare = on_prepare,
 	.batch = on_batch,
+	.commit = on_commit,
 	.log_start = on_log_start,
 	.log_stop = on_log_stop,
 	.log_sync = on_log_sync,
+	.eventfd_add = kvm_on_eventfd_add,
+	.eventfd_del = kvm_on_eventfd_del,
 };

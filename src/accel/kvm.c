@@ -53,6 +53,8 @@ static void kvm_finalize(struct fh_object *object, void *state)
 	fh_free(kvm->slots.at);
 	fh_free(kvm->fresh.at);
 	fh_free(kvm->unused);
+	fh_free(kvm->events.at);
+	fh_free(kvm->touched.at);
 	fh_free(kvm->bitmap);
 	pthread_cond_destroy(&kvm->open);
 	pthread_cond_destroy(&kvm->idle);
@@ -105,6 +107,16 @@ static uint32_t slot_limit(const struct fh_kvm_options *options, uint32_t slots)
 	return options->slot_limit && options->slot_limit < left ? options->slot_limit : left;
 }
 
+static enum fh_code check(struct kvm *kvm, const struct kvm_trouble *trouble, struct fh_error *err)
+{
+	struct fh_error fault;
+
+	pthread_mutex_lock(&kvm->lock);
+	fault = trouble->fault;
+	pthread_mutex_unlock(&kvm->lock);
+	return fault.code == FH_OK ? FH_OK : fh_error_set(err, fault.code, "%s", fault.message);
+}
+
 /* Nothing of it stays. Returns NULL. */
 static struct fh_kvm *give_up(struct fh_object *object, bool owned)
 {
@@ -138,6 +150,11 @@ struct fh_kvm *kvm_new_with(FH_ANY owner, struct fh_space *space, int vm_fd,
 		kvm->options = *options;
 	kvm->limit = slot_limit(&kvm->options, slots);
 	kvm->has_readonly = extension(calls, vm_fd, KVM_CAP_READONLY_MEM) > 0;
+	kvm->has_eventfds = extension(calls, vm_fd, KVM_CAP_IOEVENTFD) > 0;
+	kvm->takes_eventfds = !kvm->options.attrs.debug && !kvm->options.attrs.memory_only &&
+			      kvm->options.slot_first >> 16 == 0;
+	kvm->has_any_length = kvm->options.eventfd_any_length &&
+			      extension(calls, vm_fd, KVM_CAP_IOEVENTFD_ANY_LENGTH) > 0;
 	kvm->page = (uint64_t)sysconf(_SC_PAGESIZE);
 	kvm->fd = fcntl(vm_fd, F_DUPFD_CLOEXEC, 0);
 	if (kvm->fd < 0) {
@@ -153,7 +170,7 @@ struct fh_kvm *kvm_new_with(FH_ANY owner, struct fh_space *space, int vm_fd,
 		fh_error_set(err, FH_EDEAD, "the owner or the address space is disposed of");
 		return give_up(object, owned);
 	}
-	if (fh_kvm_check((struct fh_kvm *)object, &why) != FH_OK) {
+	if (check(kvm, &kvm->slot_trouble, &why) != FH_OK) {
 		fh_error_set(err, why.code, "%s", why.message);
 		return give_up(object, owned);
 	}
@@ -178,10 +195,7 @@ struct fh_kvm *fh_kvm_destroy(struct fh_kvm *object)
 enum fh_code fh_kvm_check(struct fh_kvm *object, struct fh_error *err)
 {
 	struct kvm *kvm = kvm_of(object);
-	struct fh_error fault;
+	const enum fh_code code = check(kvm, &kvm->slot_trouble, err);
 
-	pthread_mutex_lock(&kvm->lock);
-	fault = kvm->fault;
-	pthread_mutex_unlock(&kvm->lock);
-	return fault.code == FH_OK ? FH_OK : fh_error_set(err, fault.code, "%s", fault.message);
+	return code == FH_OK ? check(kvm, &kvm->event_trouble, err) : code;
 }

@@ -2,7 +2,7 @@
 /*
  * What the files of KVM's part share.
  *
- * R1. The slots of KVM, `slots`, and what they are made from are changed in listener callbacks
+ * R1. The slots and eventfds of KVM, and what they are made from, are changed in listener callbacks
  *     alone: the topology lock guards them.
  * R2. `lock` is a leaf: under it nothing is called but the embedder's kick. It guards the list of
  *     vCPUs, the error, and what is marked G.
@@ -46,6 +46,32 @@ struct kvm_slots {
 	size_t count, room;
 };
 
+/* An eventfd at an address of the space. */
+struct kvm_event {
+	uint64_t addr;
+	uint64_t data;	  /* as the device sees it; 0 unless match_data */
+	int fd;		  /* the library's: until eventfd_del */
+	uint8_t size;	  /* 0: any */
+	bool match_data;
+	bool big_endian;
+	bool left;	  /* to the space, though KVM would have had to have it */
+	uint8_t given;	  /* KVM has it for these lengths (kvm-events.c) */
+	uint8_t wanted;	  /* within one change: is to have it */
+};
+
+struct kvm_events {
+	struct kvm_event *at;
+	size_t count, room;
+};
+
+/* What KVM does not do as it should: of slots, of eventfds. */
+struct kvm_trouble {
+	size_t missing;	       /* those that it has not */
+	bool broken;	       /* it has refused to give one up */
+	struct fh_error now;   /* what was wrong with this change */
+	struct fh_error fault; /* G: why not all is shown */
+};
+
 struct kvm {
 	struct fh_machine *machine;
 	struct fh_space *space; /* a ref */
@@ -54,24 +80,34 @@ struct kvm {
 	int fd;
 	uint64_t page;
 	bool has_readonly;
+	bool has_eventfds;
+	bool takes_eventfds; /* they are the same for KVM and the space */
+	bool has_any_length; /* and may use it */
 
 	struct kvm_slots slots; /* by address; never two that overlap */
 	struct kvm_slots fresh; /* within one change: come */
-	size_t missing;		/* slots without a number */
+	struct kvm_trouble slot_trouble;
 	uint32_t *unused;	/* numbers that were given back: unused_count of next_id */
 	size_t unused_count, unused_room;
 	uint32_t next_id;
 	uint32_t limit;
 	uint64_t *bitmap;
 	size_t bitmap_words;
-	bool broken;		/* KVM has refused to give a slot up */
-	struct fh_error now;	/* what was wrong with this change */
+
+	struct kvm_events events;
+	struct {
+		uint64_t *at;
+		size_t count, room;
+	} touched;		/* within one change: addresses of eventfds */
+	struct kvm_trouble event_trouble;
+
+	unsigned closes;	/* kvm_close() without its kvm_open() */
+	bool held;		/* one of them is on_prepare()'s */
 
 	pthread_mutex_t lock;
 	pthread_cond_t idle;	   /* G: somebody left KVM_RUN while it is closed */
 	pthread_cond_t open;	   /* G: it is not closed any more */
 	struct fh_kvm_vcpu *vcpus; /* G */
-	struct fh_error fault;	   /* G: why not all is shown */
 	_Atomic bool closed;	   /* changed under lock */
 	_Atomic bool dead;	   /* changed under lock: disposed of */
 };
@@ -103,10 +139,28 @@ struct kvm *kvm_of(struct fh_kvm *object);
 
 extern const struct fh_listener_ops kvm_listener_ops; /* state: struct kvm * */
 
-/* Keeps all vCPUs out of KVM_RUN; one at a time, and in a listener: the topology lock is held. */
+/* Room for so many. */
+void *kvm_grow(void *at, size_t *room, size_t wanted, size_t size);
+/* A change is over: what went wrong in it; if nothing did, nothing is wrong. */
+void kvm_report(struct kvm *kvm, struct kvm_trouble *trouble);
+
+/* Keeps all vCPUs out of KVM_RUN until the last open; in a listener: the topology lock is held. */
 void kvm_close(struct kvm *kvm);
 void kvm_open(struct kvm *kvm);
 /* Ends KVM_RUN on all vCPUs, for good. */
 void kvm_end(struct kvm *kvm);
+
+/* --- kvm-events.c ---------------------------------------------------------------------------- */
+
+void kvm_on_eventfd_add(void *state, const struct fh_section *section,
+			const struct fh_eventfd_match *match, int fd);
+void kvm_on_eventfd_del(void *state, const struct fh_section *section,
+			const struct fh_eventfd_match *match, int fd);
+/* Before the change: it may take from KVM what it has. */
+bool kvm_events_may_go(const struct kvm *kvm, const struct fh_space_change *change);
+/* Ranges that went or came. */
+void kvm_events_cut(struct kvm *kvm, const struct fh_section *sections, size_t count);
+/* When all of it was told. */
+void kvm_events_settle(struct kvm *kvm);
 
 #endif

@@ -4,18 +4,20 @@
  * guest could notice. Included once, by the test's own file.
  *
  * R1. `wrong` is the first thing that was not as it has to be; NULL at the end of every test.
- * R2. A slot that goes or comes back while a vCPU is inside KVM_RUN is wrong.
+ * R2. A slot or an eventfd that goes while a vCPU is inside KVM_RUN is wrong.
  */
 #ifndef SUPPORT_FAKE_KVM_H
 #define SUPPORT_FAKE_KVM_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "accel/kvm.h"
 
-enum { FAKE_SLOTS = 512, FAKE_PAGES = 256, FAKE_PAGE = 4096 };
+enum { FAKE_SLOTS = 512, FAKE_PAGES = 256, FAKE_PAGE = 4096, FAKE_EVENTS = 256 };
 
 struct fake_slot {
 	uint64_t first;
@@ -25,12 +27,22 @@ struct fake_slot {
 	bool dirty[FAKE_PAGES];
 };
 
+struct fake_event {
+	uint64_t addr, data;
+	uint32_t len;
+	bool plain; /* of any data */
+	int fd;
+};
+
 struct fake_kvm {
 	struct kvm_calls calls;
 	pthread_mutex_t lock;
 	struct fake_slot slots[FAKE_SLOTS];
 	unsigned limit; /* what it says */
-	bool has_readonly;
+	bool has_readonly, has_eventfds, has_any_length;
+	struct fake_event events[FAKE_EVENTS];
+	unsigned event_count;
+	int refuse_events; /* -errno of additions; 0: none */
 	unsigned inside; /* vCPUs */
 	unsigned deletions, additions, flag_changes, runs, kicks;
 	int refuse; /* -errno of additions; 0: none */
@@ -119,6 +131,80 @@ static int fake_get_dirty(struct fake_kvm *fake, const struct kvm_dirty_log *log
 	return 0;
 }
 
+/* As KVM does: one that is plain, or has no length, tolerates no other of its kind. */
+static bool fake_collides(const struct fake_event *a, const struct fake_event *b)
+{
+	return a->addr == b->addr &&
+	       (a->len == 0 || b->len == 0 ||
+		(a->len == b->len && (a->plain || b->plain || a->data == b->data)));
+}
+
+static int fake_event_add(struct fake_kvm *fake, const struct fake_event *event)
+{
+	if (fake->refuse_events)
+		return fake->refuse_events;
+	for (unsigned i = 0; i < fake->event_count; i++)
+		if (fake_collides(&fake->events[i], event))
+			return fake_wrong(fake, "eventfds that KVM does not take"), -EEXIST;
+	if (fake->event_count == FAKE_EVENTS)
+		return -ENOSPC;
+	fake->events[fake->event_count++] = *event;
+	return 0;
+}
+
+static int fake_event_remove(struct fake_kvm *fake, const struct fake_event *event)
+{
+	for (unsigned i = 0; i < fake->event_count; i++) {
+		const struct fake_event *at = &fake->events[i];
+
+		if (at->addr != event->addr || at->len != event->len || at->fd != event->fd ||
+		    at->plain != event->plain || (!at->plain && at->data != event->data))
+			continue;
+		if (fake->inside)
+			fake_wrong(fake, "an eventfd goes while a vCPU is inside");
+		fake->events[i] = fake->events[--fake->event_count];
+		return 0;
+	}
+	return fake_wrong(fake, "an eventfd that is not there is given up"), -ENOENT;
+}
+
+static int fake_ioeventfd(struct fake_kvm *fake, const struct kvm_ioeventfd *args)
+{
+	const struct fake_event event = {
+		.addr = args->addr,
+		.data = args->datamatch,
+		.len = args->len,
+		.plain = !(args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH),
+		.fd = args->fd,
+	};
+
+	if (args->len > 8 || (args->len & (args->len - 1)) || (args->len == 0 && !event.plain) ||
+	    !fake->has_eventfds || (args->len == 0 && !fake->has_any_length))
+		return fake_wrong(fake, "no eventfd that KVM takes"), -EINVAL;
+	if (fcntl(args->fd, F_GETFD) < 0)
+		return fake_wrong(fake, "an eventfd that is closed"), -EBADF;
+	return args->flags & KVM_IOEVENTFD_FLAG_DEASSIGN ? fake_event_remove(fake, &event) :
+							   fake_event_add(fake, &event);
+}
+
+/* A store of the guest's, under the lock. True: KVM has signalled an eventfd for it. */
+static inline bool fake_rings(struct fake_kvm *fake, uint64_t addr, unsigned len, uint64_t data)
+{
+	const uint64_t one = 1;
+
+	for (unsigned i = 0; i < fake->event_count; i++) {
+		const struct fake_event *event = &fake->events[i];
+
+		if (event->addr != addr || (event->len != 0 && event->len != len) ||
+		    (!event->plain && event->data != data))
+			continue;
+		if (write(event->fd, &one, sizeof(one)) != sizeof(one))
+			fake_wrong(fake, "an eventfd that cannot be signalled");
+		return true;
+	}
+	return false;
+}
+
 /* Lets others have the lock in between. */
 static int fake_run(struct fake_kvm *fake, int fd, struct kvm_run *run)
 {
@@ -151,6 +237,10 @@ static int fake_extension(const struct fake_kvm *fake, uintptr_t capability)
 		return (int)fake->limit;
 	case KVM_CAP_READONLY_MEM:
 		return fake->has_readonly;
+	case KVM_CAP_IOEVENTFD:
+		return fake->has_eventfds;
+	case KVM_CAP_IOEVENTFD_ANY_LENGTH:
+		return fake->has_any_length;
 	default:
 		return 1;
 	}
@@ -171,6 +261,9 @@ static int fake_call(void *arg, int fd, unsigned long request, void *argument)
 		break;
 	case KVM_GET_DIRTY_LOG:
 		result = fake_get_dirty(fake, argument);
+		break;
+	case KVM_IOEVENTFD:
+		result = fake_ioeventfd(fake, argument);
 		break;
 	case KVM_RUN:
 		result = fake_run(fake, fd, fake_run_of_thread);
@@ -197,12 +290,12 @@ static void fake_init(struct fake_kvm *fake)
 	memset(fake, 0, sizeof(*fake));
 	fake->calls = (struct kvm_calls){ .call = fake_call, .arg = fake };
 	fake->limit = FAKE_SLOTS;
-	fake->has_readonly = true;
+	fake->has_readonly = fake->has_eventfds = fake->has_any_length = true;
 	pthread_mutex_init(&fake->lock, NULL);
 }
 
 /* The slot that has the page, or NULL. Under the lock, or with nobody else about. */
-static struct fake_slot *fake_find(struct fake_kvm *fake, uint64_t addr)
+static inline struct fake_slot *fake_find(struct fake_kvm *fake, uint64_t addr)
 {
 	for (unsigned i = 0; i < FAKE_SLOTS; i++) {
 		struct fake_slot *slot = &fake->slots[i];
@@ -214,7 +307,7 @@ static struct fake_slot *fake_find(struct fake_kvm *fake, uint64_t addr)
 	return NULL;
 }
 
-static unsigned fake_count(const struct fake_kvm *fake)
+static inline unsigned fake_count(const struct fake_kvm *fake)
 {
 	unsigned count = 0;
 
