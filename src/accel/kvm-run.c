@@ -13,7 +13,8 @@
  * guest or the kick. A vCPU that does anything else, such as wait for the topology lock in an
  * access that it makes for the guest, or is itself the one who edits, is outside and not waited
  * for. A vCPU that waits at the gate holds nothing as well, and the one it waits for opens the gate
- * before it takes anything more.
+ * before its commit is over, in which it waits for nothing but vCPUs that are inside KVM_RUN, those
+ * of other virtual machines included.
  *
  * R1. immediate_exit, kicked and interrupted are written under the lock. immediate_exit is set
  *     before the kick: a vCPU that the signal reaches on its way into KVM_RUN does not stay there.

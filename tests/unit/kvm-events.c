@@ -117,7 +117,7 @@ static int store_in_kvm(uint64_t addr, unsigned size, uint64_t value)
 	return who();
 }
 
-/* --- What KVM has ------------------------------------------------------------------------------ */
+/* --- What KVM has ----------------------------------------------------------------------------- */
 
 static void eventfds_follow_their_region(void **state)
 {
@@ -294,7 +294,7 @@ static void any_length_is_used_where_that_is_asked_for_and_exact(void **state)
 	fh_object_unref(regs);
 }
 
-/* --- What it has not ---------------------------------------------------------------------------- */
+/* --- What it has not -------------------------------------------------------------------------- */
 
 static void what_kvm_refuses_the_space_signals(void **state)
 {
@@ -380,7 +380,7 @@ static void vcpus_run_on_while_eventfds_come_and_wait_while_they_go(void **state
 	fh_object_unref(regs);
 }
 
-/* --- As the space does, whatever there is ------------------------------------------------------- */
+/* --- As the space does, whatever there is ----------------------------------------------------- */
 
 static uint64_t seed;
 
@@ -483,7 +483,7 @@ static void stores_in_kvm_are_the_spaces_after_each_of_many_edits(void **state)
 		fh_object_unref(regs[i]);
 }
 
-/* --- Rings while eventfds come and go ------------------------------------------------------------ */
+/* --- Rings while eventfds come and go --------------------------------------------------------- */
 
 static uint64_t rings; /* under the fake's lock */
 static _Atomic uint64_t failed; /* while the registers are not there */

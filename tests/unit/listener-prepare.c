@@ -19,7 +19,7 @@ static const struct fh_region_ops no_ops = { .concurrent = true };
 static int setup(void **state)
 {
 	(void)state;
-	m = fh_machine_new(NULL);
+	m = fh_machine_new(NULL, NULL);
 	memory = fh_machine_memory(m);
 	root = fh_space_root(memory);
 	heard[0] = '\0';
