@@ -69,7 +69,10 @@ void fh_extras_detach(struct fh_region *region);
 /* At finalize. */
 void fh_extras_free(struct fh_extras *extras);
 
-/* At commit: what will be published, before the views are, and when all listeners have been told. */
+/*
+ * At commit: make what is going to be published; publish it, before the views; clean up when all
+ * listeners have been told.
+ */
 void fh_extras_make(struct fh_topology *topology);
 void fh_extras_publish(struct fh_topology *topology);
 void fh_extras_told(struct fh_topology *topology);

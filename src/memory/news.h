@@ -17,7 +17,7 @@
 #include "memory/extras.h"
 #include "memory/space.h"
 
-/* Sources of extras: tables of before the present commit, of after it, or those that are published. */
+/* Which tables of extras: of before the present commit, of after it, or those published now. */
 enum fh_news_time { FH_NEWS_BEFORE, FH_NEWS_AFTER, FH_NEWS_NOW };
 
 struct fh_news {
