@@ -314,7 +314,9 @@ static void a_guest_sees_each_change_once(void **state)
 	(void)state;
 	if (!rig_begin(looking_code, sizeof(looking_code)))
 		skip();
-	looks = changes = last_seen = 0;
+	looks = 0;
+	changes = 0;
+	last_seen = 0;
 	looker = fh_region_new_mmio(rig.m, NULL, PAGE, &looks_ops, NULL);
 	fh_region_add(rig.root, looker, DEVICE, 0);
 	for (int i = 0; i < 2; i++) {

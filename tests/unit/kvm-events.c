@@ -522,7 +522,8 @@ static void every_ring_is_one_signal_or_one_call(void **state)
 	uint64_t signals = 0;
 
 	(void)state;
-	rings = failed = 0;
+	rings = 0;
+	failed = 0;
 	fake.guest = ringing_guest;
 	for (unsigned i = 0; i < 2; i++)
 		cpu_start(&cpus[i], kvm);
