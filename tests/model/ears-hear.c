@@ -347,7 +347,9 @@ static void on_prepare(void *state, const struct fh_space_change *change)
 		ear_fail(ear, "prepared at the wrong time");
 	else if (!is_difference(turn, change->removed, change->removed_count, change->added,
 				change->added_count))
-		ear_fail(ear, "prepared for another change");
+		ear_fail(ear, "prepared for another change: %zu removed, %zu added, not %zu and %zu",
+			 change->removed_count, change->added_count, turn->removed_count,
+			 turn->added_count);
 	else if (!are_eventfds(&turn->gone, change->eventfds_removed,
 			       change->eventfds_removed_count) ||
 		 !are_eventfds(&turn->come, change->eventfds_added, change->eventfds_added_count))

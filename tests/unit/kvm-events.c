@@ -527,7 +527,7 @@ static void every_ring_is_one_signal_or_one_call(void **state)
 	fake.guest = ringing_guest;
 	for (unsigned i = 0; i < 2; i++)
 		cpu_start(&cpus[i], kvm);
-	for (uint64_t round = scaled(3000); round > 0; round--) {
+	for (uint64_t round = scaled(3000); round > 0 || signals == 0; round -= round > 0) {
 		struct fh_eventfd *first =
 			add(regs, 0, match(.offset = 8, .size = round % 2 ? 4 : 0));
 		struct fh_eventfd *second = add(regs, 1,
