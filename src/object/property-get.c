@@ -68,13 +68,13 @@ enum fh_code fh_object_get_bool(FH_ANY any, const char *name, bool *ret_value, s
 	return code;
 }
 
-enum fh_code fh_object_get_u64(FH_ANY any, const char *name, uint64_t *ret_value,
-			       struct fh_error *err)
+static __attribute__((noinline)) enum fh_code
+get_u64(const struct fh_sought *sought, uint64_t *ret_value, struct fh_error *err)
 {
 	struct fh_found found;
 	struct fh_value value = { .u = 0 };
 	const enum fh_code code =
-		fh_property_open(&found, fh_object_of(any), name, FH_KINDS_UNSIGNED, err);
+		fh_property_open_sought(&found, sought, FH_KINDS_UNSIGNED, err);
 
 	if (FH_LIKELY(code == FH_OK)) {
 		get_scalar(found.object, found.slot, &value);
@@ -82,6 +82,23 @@ enum fh_code fh_object_get_u64(FH_ANY any, const char *name, uint64_t *ret_value
 	}
 	fh_property_close(&found);
 	return code;
+}
+
+/* The usual case by itself: a field without a getter. */
+enum fh_code fh_object_get_u64(FH_ANY any, const char *name, uint64_t *ret_value,
+			       struct fh_error *err)
+{
+	const struct fh_sought sought = fh_property_seek(fh_object_of(any), name);
+	struct fh_value value;
+
+	if (FH_UNLIKELY(!sought.slot || sought.slot->property->get))
+		return get_u64(&sought, ret_value, err);
+	value.kind = sought.slot->property->kind;
+	if (FH_UNLIKELY(!(FH_KINDS_UNSIGNED >> value.kind & 1)))
+		return get_u64(&sought, ret_value, err);
+	load_scalar(fh_property_field(sought.object, sought.slot), &value);
+	*ret_value = value.u;
+	return FH_OK;
 }
 
 enum fh_code fh_object_get_i64(FH_ANY any, const char *name, int64_t *ret_value,

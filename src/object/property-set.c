@@ -40,11 +40,10 @@ static FH_COLD enum fh_code refuse_set(const struct fh_object *object,
 }
 
 /* The first three gates of R4. */
-static inline enum fh_code place_open(struct place *ret, FH_ANY any, const char *name,
-				      uint32_t kinds, struct fh_error *err)
+static inline enum fh_code place_open_sought(struct place *ret, const struct fh_sought *sought,
+					     uint32_t kinds, struct fh_error *err)
 {
-	const enum fh_code code =
-		fh_property_open(&ret->found, fh_object_of(any), name, kinds, err);
+	const enum fh_code code = fh_property_open_sought(&ret->found, sought, kinds, err);
 
 	ret->live = false;
 	if (FH_UNLIKELY(code != FH_OK))
@@ -62,6 +61,14 @@ static inline enum fh_code place_open(struct place *ret, FH_ANY any, const char 
 	return FH_OK;
 }
 
+static inline enum fh_code place_open(struct place *ret, FH_ANY any, const char *name,
+				      uint32_t kinds, struct fh_error *err)
+{
+	const struct fh_sought sought = fh_property_seek(fh_object_of(any), name);
+
+	return place_open_sought(ret, &sought, kinds, err);
+}
+
 static inline enum fh_code place_close(struct place *place, enum fh_code code)
 {
 	fh_property_close(&place->found);
@@ -70,34 +77,24 @@ static inline enum fh_code place_close(struct place *place, enum fh_code code)
 
 /* --- Fields --------------------------------------------------------------------------------- */
 
+#define STORE(type, field, value) \
+	atomic_store_explicit((_Atomic(type) *)(field), (type)(value), memory_order_relaxed)
+
 /* Relaxed: a property orders nothing but itself (R1). */
 static inline void store_scalar(void *field, const struct fh_value *value)
 {
 	switch (value->kind) {
-	case FH_PROPERTY_BOOL:
-		atomic_store_explicit((_Atomic(bool) *)field, value->boolean, memory_order_relaxed);
-		return;
+	case FH_PROPERTY_BOOL: STORE(bool, field, value->boolean); return;
 	case FH_PROPERTY_U8:
-	case FH_PROPERTY_I8:
-		atomic_store_explicit((_Atomic(uint8_t) *)field, (uint8_t)value->u,
-				      memory_order_relaxed);
-		return;
+	case FH_PROPERTY_I8: STORE(uint8_t, field, value->u); return;
 	case FH_PROPERTY_U16:
-	case FH_PROPERTY_I16:
-		atomic_store_explicit((_Atomic(uint16_t) *)field, (uint16_t)value->u,
-				      memory_order_relaxed);
-		return;
+	case FH_PROPERTY_I16: STORE(uint16_t, field, value->u); return;
 	case FH_PROPERTY_U32:
 	case FH_PROPERTY_I32:
-	case FH_PROPERTY_ENUM:
-		atomic_store_explicit((_Atomic(uint32_t) *)field, (uint32_t)value->u,
-				      memory_order_relaxed);
-		return;
+	case FH_PROPERTY_ENUM: STORE(uint32_t, field, value->u); return;
 	case FH_PROPERTY_U64:
 	case FH_PROPERTY_I64:
-	case FH_PROPERTY_SIZE:
-		atomic_store_explicit((_Atomic(uint64_t) *)field, value->u, memory_order_relaxed);
-		return;
+	case FH_PROPERTY_SIZE: STORE(uint64_t, field, value->u); return;
 	case FH_PROPERTY_STRING:
 	case FH_PROPERTY_LINK:
 	case FH_PROPERTY_CHILD:
@@ -236,15 +233,56 @@ static enum fh_code place_set_u64(const struct place *place, uint64_t value, str
 	return place_set(place, &u64_value, err);
 }
 
+static __attribute__((noinline)) enum fh_code
+set_u64(const struct fh_sought *sought, uint64_t value, struct fh_error *err)
+{
+	struct place place;
+	enum fh_code code = place_open_sought(&place, sought, FH_KINDS_UNSIGNED, err);
+
+	if (code == FH_OK)
+		code = place_set_u64(&place, value, err);
+	return place_close(&place, code);
+}
+
+/* The usual case by itself, if it is one: a field without a setter, of what is not realized. */
+static inline bool set_field(const struct fh_sought *sought, uint64_t value)
+{
+	const struct fh_property *property = sought->slot->property;
+	void *const field = fh_property_field(sought->object, sought->slot);
+	/* Acquire: pairs with the release in fh_object_set_flags(). */
+	const uint32_t flags =
+		atomic_load_explicit(&sought->object->flags, memory_order_acquire);
+
+	if (FH_UNLIKELY(property->set || property->flags & FH_PROPERTY_READ_ONLY ||
+			flags & (FH_OBJECT_DETACHED | FH_OBJECT_REALIZED)))
+		return false;
+	switch (property->kind) {
+	case FH_PROPERTY_U8:
+		if (value <= UINT8_MAX)
+			STORE(uint8_t, field, value);
+		return value <= UINT8_MAX;
+	case FH_PROPERTY_U16:
+		if (value <= UINT16_MAX)
+			STORE(uint16_t, field, value);
+		return value <= UINT16_MAX;
+	case FH_PROPERTY_U32:
+		if (value <= UINT32_MAX)
+			STORE(uint32_t, field, value);
+		return value <= UINT32_MAX;
+	case FH_PROPERTY_U64:
+	case FH_PROPERTY_SIZE: STORE(uint64_t, field, value); return true;
+	default: return false;
+	}
+}
+
 enum fh_code fh_object_set_u64(FH_ANY object, const char *name, uint64_t value,
 			       struct fh_error *err)
 {
-	struct place place;
-	enum fh_code code = place_open(&place, object, name, FH_KINDS_UNSIGNED, err);
+	const struct fh_sought sought = fh_property_seek(fh_object_of(object), name);
 
-	if (FH_LIKELY(code == FH_OK))
-		code = place_set_u64(&place, value, err);
-	return place_close(&place, code);
+	if (FH_LIKELY(sought.slot && set_field(&sought, value)))
+		return FH_OK;
+	return set_u64(&sought, value, err);
 }
 
 static enum fh_code place_set_i64(const struct place *place, int64_t value, struct fh_error *err)

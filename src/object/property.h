@@ -48,22 +48,47 @@ FH_COLD enum fh_code fh_property_open_slow(struct fh_found *found, const char *n
 					   uint32_t kinds, struct fh_error *err);
 void fh_property_close_slow(struct fh_found *found);
 
-/*
- * The property of that name, if it is one of @kinds: else FH_ENOENT, FH_ETYPE, or what an alias
- * leads to. Closed in every case.
- */
-static inline enum fh_code fh_property_open(struct fh_found *ret, struct fh_object *object,
-					    const char *name, uint32_t kinds, struct fh_error *err)
+/* What is looked for in an object, and what its type has of that name, or NULL. */
+struct fh_sought {
+	struct fh_object *object;
+	const char *name;
+	uint64_t hash;
+	const struct fh_class_property *slot;
+};
+
+static inline struct fh_sought fh_property_seek(struct fh_object *object, const char *name)
 {
 	const uint64_t hash = fh_hash_string(name);
 
-	ret->object = object;
+	return (struct fh_sought){
+		.object = object, .name = name, .hash = hash,
+		.slot = fh_class_find_property(object->class, name, hash),
+	};
+}
+
+/*
+ * The property that is sought, if it is one of @kinds: else FH_ENOENT, FH_ETYPE, or what an alias
+ * leads to. Closed in every case.
+ */
+static inline enum fh_code fh_property_open_sought(struct fh_found *ret,
+						   const struct fh_sought *sought, uint32_t kinds,
+						   struct fh_error *err)
+{
+	ret->object = sought->object;
 	ret->own = NULL;
 	ret->keep = NULL;
-	ret->slot = fh_class_find_property(object->class, name, hash);
+	ret->slot = sought->slot;
 	if (FH_LIKELY(ret->slot && kinds >> ret->slot->property->kind & 1))
 		return FH_OK;
-	return fh_property_open_slow(ret, name, hash, kinds, err);
+	return fh_property_open_slow(ret, sought->name, sought->hash, kinds, err);
+}
+
+static inline enum fh_code fh_property_open(struct fh_found *ret, struct fh_object *object,
+					    const char *name, uint32_t kinds, struct fh_error *err)
+{
+	const struct fh_sought sought = fh_property_seek(object, name);
+
+	return fh_property_open_sought(ret, &sought, kinds, err);
 }
 
 static inline void fh_property_close(struct fh_found *found)
