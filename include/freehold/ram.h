@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The memory behind RAM regions: where it comes from, how large it may become, that it is written
+ * The memory behind RAM and ROM regions: where it comes from, how large it may become, that it is written
  * back, and which parts of it are there at all.
  */
 #ifndef FREEHOLD_RAM_H
@@ -32,7 +32,7 @@ enum fh_ram_huge {
 	FH_RAM_HUGE_REQUIRED, /**< or the region is not made */
 };
 
-/** How a RAM region is to be made. All zero: as fh_region_new_ram() makes it. */
+/** How memory is to be made. All zero: as fh_region_new_ram(), _rom() and _rom_device() do. */
 struct fh_ram_options {
 	enum fh_ram_backing backing;
 	/**
@@ -41,7 +41,7 @@ struct fh_ram_options {
 	 */
 	bool shared;
 	/**
-	 * FILE, DESCRIPTOR: opened and mapped for reading only. The region is read-only and stays so
+	 * FILE, DESCRIPTOR: opened and mapped for reading only. RAM is read-only then and stays so
 	 * (FH_EPERM); accesses with attrs.debug cannot write it either (FH_TX_DENIED).
 	 */
 	bool readonly;
@@ -115,6 +115,29 @@ struct fh_ram_options {
 FH_API struct fh_region *fh_region_new_ram_with(FH_ANY owner, const char *name, uint64_t size,
 						const struct fh_ram_options *options,
 						struct fh_error *err);
+
+/**
+ * ROM with such memory: firmware in a file, most often (private: accesses with attrs.debug change
+ * the region's own copy; `readonly`: nothing can, they are FH_TX_DENIED, and fh_region_ram() cannot
+ * be written). @write, and what the guest sees, as in fh_region_new_rom(); the rest and errors as
+ * above, and FH_EINVAL for `unpopulated` or a `granule`: parts of ROM do not come and go.
+ */
+FH_API struct fh_region *fh_region_new_rom_with(FH_ANY owner, const char *name, uint64_t size,
+						enum fh_rom_write write,
+						const struct fh_ram_options *options,
+						struct fh_error *err);
+
+/**
+ * A ROM device with such memory: flash that keeps its contents in a shared file, to which its
+ * callbacks write through fh_region_ram(), and which fh_region_flush() makes safe. @ops and @state
+ * as in fh_region_new_rom_device(); what fails has not released @state. Else as above.
+ */
+FH_API struct fh_region *fh_region_new_rom_device_with(FH_ANY owner, const char *name,
+						       uint64_t size,
+						       const struct fh_region_ops *ops,
+						       void *state,
+						       const struct fh_ram_options *options,
+						       struct fh_error *err);
 
 /* --- What it is ----------------------------------------------------------------------------- */
 

@@ -300,7 +300,7 @@ enum fh_code fh_region_set_readonly(struct fh_region *region, bool readonly)
 
 	if (code != FH_OK)
 		return code;
-	if (!readonly && fh_region_has_ram(region) && fh_ram_of(region)->backing.readonly)
+	if (!readonly && fh_region_is_readonly_ever(region))
 		return edit_end(region, FH_EPERM);
 	if (region->readonly != readonly) {
 		region->readonly = readonly;

@@ -156,7 +156,7 @@ static enum fh_code ram_construct(struct fh_ram_region *ram, const struct spec *
 		code = fh_backing_open_plain(&ram->backing, spec->size, err);
 	}
 	ram->region.ram = ram->backing.ptr;
-	ram->region.readonly = ram->backing.readonly;
+	ram->region.readonly = fh_region_is_readonly_ever(&ram->region);
 	ram->region.nonvolatile = options->nonvolatile;
 	ram->resized = options->resized;
 	ram->resized_state = options->resized_state;
@@ -234,32 +234,68 @@ struct fh_region *fh_region_new_ram(FH_ANY owner, const char *name, uint64_t siz
 }
 
 /* The host's part comes first: it may take long, and in no lock or half-made object. */
-struct fh_region *fh_region_new_ram_with(FH_ANY owner, const char *name, uint64_t size,
+static struct fh_region *region_new_with(FH_ANY owner, const char *name, struct spec *spec,
 					 const struct fh_ram_options *options,
 					 struct fh_error *err)
 {
 	struct fh_backing backing;
-	struct spec spec = {
-		.kind = FH_REGION_RAM, .size = size, .backing = &backing, .ram = options
-	};
 	struct fh_region *region;
 
-	if (options->max_size && (size == FH_SIZE_ALL || options->max_size < size)) {
-		fh_error_set(err, FH_EINVAL, "RAM of %#" PRIx64 " bytes, at most %#" PRIx64, size,
-			     options->max_size);
+	if (options->max_size && (spec->size == FH_SIZE_ALL || options->max_size < spec->size)) {
+		fh_error_set(err, FH_EINVAL, "RAM of %#" PRIx64 " bytes, at most %#" PRIx64,
+			     spec->size, options->max_size);
 		return NULL;
 	}
 	if (options->unpopulated && (options->preallocate || options->backing == FH_RAM_POINTER)) {
 		fh_error_set(err, FH_EINVAL, "such RAM cannot begin unpopulated");
 		return NULL;
 	}
-	if (fh_backing_open(&backing, options->max_size ? options->max_size : size, options,
+	if (spec->kind != FH_REGION_RAM && (options->unpopulated || options->granule)) {
+		fh_error_set(err, FH_EINVAL, "parts of ROM do not come and go");
+		return NULL;
+	}
+	if (fh_backing_open(&backing, options->max_size ? options->max_size : spec->size, options,
 			    err) != FH_OK)
 		return NULL;
-	region = region_new(owner, name, &spec, err);
+	spec->backing = &backing;
+	spec->ram = options;
+	region = region_new(owner, name, spec, err);
 	if (!region)
 		fh_backing_close(&backing, false);
 	return region;
+}
+
+struct fh_region *fh_region_new_ram_with(FH_ANY owner, const char *name, uint64_t size,
+					 const struct fh_ram_options *options,
+					 struct fh_error *err)
+{
+	struct spec spec = { .kind = FH_REGION_RAM, .size = size };
+
+	return region_new_with(owner, name, &spec, options, err);
+}
+
+struct fh_region *fh_region_new_rom_with(FH_ANY owner, const char *name, uint64_t size,
+					 enum fh_rom_write write,
+					 const struct fh_ram_options *options,
+					 struct fh_error *err)
+{
+	struct spec spec = { .kind = FH_REGION_ROM, .size = size, .rom_write = write };
+
+	return region_new_with(owner, name, &spec, options, err);
+}
+
+struct fh_region *fh_region_new_rom_device_with(FH_ANY owner, const char *name, uint64_t size,
+						const struct fh_region_ops *ops, void *state,
+						const struct fh_ram_options *options,
+						struct fh_error *err)
+{
+	struct spec spec = { .kind = FH_REGION_ROM_DEVICE,
+			     .size = size,
+			     .ops = ops,
+			     .state = state };
+
+	fh_assert(ops);
+	return region_new_with(owner, name, &spec, options, err);
 }
 
 struct fh_region *fh_region_new_ram_ptr(FH_ANY owner, const char *name, uint64_t size, void *ptr,

@@ -141,6 +141,13 @@ static inline struct fh_ram_region *fh_ram_of(struct fh_region *region)
 	return (struct fh_ram_region *)region;
 }
 
+/* RAM which the host itself gives for reading only. ROM needs no mark for that. */
+static inline bool fh_region_is_readonly_ever(const struct fh_region *region)
+{
+	return region->kind == FH_REGION_RAM &&
+	       ((const struct fh_ram_region *)region)->backing.readonly;
+}
+
 /* The base of all kinds of region; no region is of just this type. */
 extern const struct fh_type fh_region_type;
 
