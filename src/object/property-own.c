@@ -1,37 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Properties of one object, added at run time: its own, aliases for those of others, and its
- * children, each of which reads as a property.
+ * Properties of one object, added at run time: its own, and aliases for those of others.
  *
  * R1. They are in a table that hangs on the object's concern: what has none pays nothing. Who uses
  *     one counts in `uses`, the table is one of these: so it is freed, under no lock, when it has
  *     been removed and the last get or set of it has returned.
- * R2. An alias holds its target weakly. What it stands for is looked up at each use, by name; a
- *     chain of aliases is followed to an end, or refused.
  */
+#include "object/property-own.h"
+
 #include "base/alloc.h"
 #include "object/concern.h"
-#include "object/family.h"
-#include "object/property.h"
-
-#define FH_ALIAS_DEPTH_MAX 16
-
-struct fh_own {
-	struct fh_class_property slot; /* of what follows */
-	struct fh_property property;
-	struct fh_list order; /* links lock: in the table, the first added first */
-	struct fh_own *next;  /* links lock: in its bucket */
-	struct fh_object *object;
-	uint32_t uses;	      /* links lock: R1 */
-	bool kept;	      /* links lock: was there when a realize began (L7) */
-	bool ours;	      /* what a string's field holds is the core's to free */
-	struct fh_weak *alias; /* NULL: it is none */
-	char *alias_name;
-	void *state;
-	void (*release)(void *state);
-	uint64_t value; /* where @state is NULL: bool, number, pointer */
-	char name[];
-};
 
 struct fh_own_table {
 	struct fh_list order;
@@ -42,7 +20,7 @@ struct fh_own_table {
 
 /* --- One ------------------------------------------------------------------------------------ */
 
-static struct fh_own *own_new(struct fh_object *object, const char *name)
+struct fh_own *fh_own_new(struct fh_object *object, const char *name)
 {
 	const size_t size = strlen(name) + 1;
 	struct fh_own *own = fh_zalloc(sizeof(*own) + size);
@@ -76,8 +54,7 @@ static void own_free(struct fh_own *own)
 	fh_free(own);
 }
 
-/* One use less; under no lock. */
-static void own_put(struct fh_own *own)
+void fh_own_put(struct fh_own *own)
 {
 	struct fh_machine *m = own->object->machine;
 
@@ -153,8 +130,7 @@ static void table_remove(struct fh_own_table *table, struct fh_own *own)
 	table->count--;
 }
 
-/* In use, or NULL. */
-static struct fh_own *own_find(struct fh_object *object, const char *name, uint64_t hash)
+struct fh_own *fh_own_find(struct fh_object *object, const char *name, uint64_t hash)
 {
 	struct fh_own_table *table;
 	struct fh_own *own = NULL;
@@ -169,86 +145,23 @@ static struct fh_own *own_find(struct fh_object *object, const char *name, uint6
 	return own;
 }
 
-/* --- Finding -------------------------------------------------------------------------------- */
-
-/* A child as a property: in no table. */
-static struct fh_own *own_of_child(struct fh_object *object, const char *name)
+struct fh_own **fh_own_take_all(struct fh_object *object, size_t *ret_count)
 {
-	struct fh_object *child = fh_object_find_child(object, name);
-	struct fh_own *own;
+	struct fh_own **owns = NULL;
+	struct fh_own_table *table;
 
-	if (!child)
-		return NULL;
-	own = own_new(object, name);
-	own->property.kind = FH_PROPERTY_CHILD;
-	own->property.link_type = child->class->type;
-	fh_object_unref(child);
-	return own;
-}
-
-static void found_at(struct fh_found *found, struct fh_object *object, const char *name,
-		     uint64_t hash)
-{
-	found->object = object;
-	found->own = NULL;
-	found->slot = fh_class_find_property(object->class, name, hash);
-	if (found->slot)
-		return;
-	found->own = own_find(object, name, hash);
-	if (!found->own)
-		found->own = own_of_child(object, name);
-	found->slot = found->own ? &found->own->slot : NULL;
-}
-
-/* From an alias on to what it stands for. */
-static enum fh_code follow(struct fh_found *found, struct fh_error *err)
-{
-	struct fh_own *const alias = found->own;
-	struct fh_object *const target = fh_weak_get(alias->alias);
-
-	if (!target)
-		return fh_error_set(err, FH_EDEAD,
-				    "property '%s' stands for '%s' of an object that is disposed of",
-				    alias->name, alias->alias_name);
-	found_at(found, target, alias->alias_name, fh_hash_string(alias->alias_name));
-	if (!found->slot)
-		fh_property_refuse(target, alias->alias_name, NULL, 0, err);
-	own_put(alias); /* before what keeps its object */
-	fh_object_unref(found->keep);
-	found->keep = target;
-	return found->slot ? FH_OK : FH_ENOENT;
-}
-
-enum fh_code fh_property_open_slow(struct fh_found *found, const char *name, uint64_t hash,
-				   uint32_t kinds, struct fh_error *err)
-{
-	struct fh_object *const object = found->object;
-	enum fh_code code = FH_OK;
-
-	if (!found->slot)
-		found_at(found, object, name, hash);
-	if (!found->slot)
-		return fh_property_refuse(object, name, NULL, kinds, err);
-	for (unsigned depth = 0; found->own && found->own->alias; depth++) {
-		if (depth == FH_ALIAS_DEPTH_MAX)
-			return fh_error_set(err, FH_ELOOP,
-					    "property '%s' is an alias of an alias without end",
-					    name);
-		code = follow(found, err);
-		if (code != FH_OK)
-			return code;
+	*ret_count = 0;
+	fh_links_acquire(object->machine);
+	table = table_of(object);
+	if (table && table->count > 0) {
+		owns = fh_alloc(table->count * sizeof(*owns));
+		fh_list_for_each_entry(own, &table->order, struct fh_own, order) {
+			own->uses++;
+			owns[(*ret_count)++] = own;
+		}
 	}
-	if (!(kinds >> found->slot->property->kind & 1))
-		return fh_property_refuse(found->object, found->slot->property->name,
-					  found->slot->property, kinds, err);
-	return FH_OK;
-}
-
-void fh_property_close_slow(struct fh_found *found)
-{
-	if (found->own)
-		own_put(found->own);
-	fh_object_unref(found->keep);
+	fh_lock_release(&object->machine->links_lock);
+	return owns;
 }
 
 /* --- Adding, removing ----------------------------------------------------------------------- */
@@ -261,10 +174,10 @@ static enum fh_code check_new(struct fh_object *object, const char *name, struct
 	if (name[0] == '\0' || strchr(name, '/'))
 		return fh_error_set(err, FH_EINVAL, "'%s' is no name for a property", name);
 	if (!fh_class_find_property(object->class, name, hash)) {
-		taken = own_find(object, name, hash);
+		taken = fh_own_find(object, name, hash);
 		if (!taken)
 			return FH_OK;
-		own_put(taken);
+		fh_own_put(taken);
 	}
 	return fh_error_set(err, FH_EEXIST, "there is a property '%s' already", name);
 }
@@ -299,7 +212,7 @@ static enum fh_code publish(struct fh_object *object, struct fh_own *own, struct
 		fh_error_set(err, code, "property '%s': %s", own->name,
 			     code == FH_EDEAD ? "its object is disposed of" : "exists already");
 	}
-	own_put(own);
+	fh_own_put(own);
 	return code;
 }
 
@@ -314,7 +227,7 @@ enum fh_code fh_object_add_property(FH_ANY any, const struct fh_property *proper
 		code = check_kind(property, err);
 	if (code != FH_OK)
 		return code;
-	own = own_new(object, property->name);
+	own = fh_own_new(object, property->name);
 	own->property = *property;
 	own->property.name = own->name;
 	own->property.description =
@@ -330,7 +243,7 @@ enum fh_code fh_object_add_property(FH_ANY any, const struct fh_property *proper
 		own->ours = code == FH_OK;
 	}
 	if (code != FH_OK) {
-		own_put(own);
+		fh_own_put(own);
 		return code;
 	}
 	own->release = release;
@@ -354,7 +267,7 @@ enum fh_code fh_object_add_alias(FH_ANY any, const char *name, FH_ANY target_any
 	fh_property_close(&found);
 	if (code != FH_OK)
 		return code;
-	own = own_new(object, name);
+	own = fh_own_new(object, name);
 	own->property.kind = FH_PROPERTY_ALIAS;
 	own->alias = fh_weak_new(target);
 	own->alias_name = fh_strdup(target_name);
@@ -376,7 +289,7 @@ enum fh_code fh_object_remove_property(FH_ANY any, const char *name, struct fh_e
 		table_remove(table, own);
 	fh_lock_release(&object->machine->links_lock);
 	if (own) {
-		own_put(own);
+		fh_own_put(own);
 		return FH_OK;
 	}
 	if (fh_class_find_property(object->class, name, hash))
@@ -428,7 +341,7 @@ void fh_properties_rollback_own(struct fh_object *object)
 	if (!fh_concern_peek(object))
 		return;
 	while ((own = take_last(object, false)))
-		own_put(own);
+		fh_own_put(own);
 }
 
 void fh_properties_release_own(struct fh_object *object)
@@ -439,108 +352,8 @@ void fh_properties_release_own(struct fh_object *object)
 	if (!concern || !concern->own)
 		return;
 	while ((own = take_last(object, true)))
-		own_put(own);
+		fh_own_put(own);
 	fh_free(concern->own->buckets);
 	fh_free(concern->own);
 	concern->own = NULL;
-}
-
-/* --- Introspection -------------------------------------------------------------------------- */
-
-struct each {
-	struct fh_object *object;
-	bool (*visit)(const struct fh_type *level, const struct fh_property *property, void *arg);
-	void *arg;
-	bool more;
-};
-
-static bool visit_type(const struct fh_type *level, const struct fh_property *property, void *arg)
-{
-	struct each *each = arg;
-
-	each->more = each->visit(level, property, each->arg);
-	return each->more;
-}
-
-/* An alias shows what it stands for under its own name. */
-static void visit_own(struct each *each, const struct fh_own *own)
-{
-	struct fh_found found;
-
-	if (!own->alias) {
-		each->more = each->visit(NULL, &own->property, each->arg);
-		return;
-	}
-	const bool good = fh_property_open(&found, each->object, own->name, FH_KINDS_ALL, NULL) ==
-			  FH_OK;
-	struct fh_property property = good ? *found.slot->property : own->property;
-
-	property.name = own->name;
-	each->more = each->visit(NULL, &property, each->arg);
-	fh_property_close(&found);
-}
-
-static bool visit_child(struct fh_object *child, void *arg)
-{
-	struct each *each = arg;
-	const char *name = fh_object_name_of(child);
-	const uint64_t hash = name ? fh_hash_string(name) : 0;
-	struct fh_own *hides = NULL;
-
-	if (!name || fh_class_find_property(each->object->class, name, hash))
-		return true;
-	hides = own_find(each->object, name, hash);
-	if (hides) {
-		own_put(hides);
-		return true;
-	}
-	const struct fh_property property = {
-		.name = name, .kind = FH_PROPERTY_CHILD, .link_type = child->class->type
-	};
-
-	each->more = each->visit(NULL, &property, each->arg);
-	return each->more;
-}
-
-/* All in the table, each in use, in an array (fh_free) or NULL. */
-static struct fh_own **take_all(struct fh_object *object, size_t *ret_count)
-{
-	struct fh_own **owns = NULL;
-	struct fh_own_table *table;
-
-	*ret_count = 0;
-	fh_links_acquire(object->machine);
-	table = table_of(object);
-	if (table && table->count > 0) {
-		owns = fh_alloc(table->count * sizeof(*owns));
-		fh_list_for_each_entry(own, &table->order, struct fh_own, order) {
-			own->uses++;
-			owns[(*ret_count)++] = own;
-		}
-	}
-	fh_lock_release(&object->machine->links_lock);
-	return owns;
-}
-
-void fh_object_each_property(FH_ANY any,
-			     bool (*visit)(const struct fh_type *level,
-					   const struct fh_property *property, void *arg),
-			     void *arg)
-{
-	struct each each = {
-		.object = fh_object_of(any), .visit = visit, .arg = arg, .more = true
-	};
-	struct fh_own **owns;
-	size_t count;
-
-	fh_type_each_property(each.object->class->type, visit_type, &each);
-	owns = take_all(each.object, &count);
-	for (size_t i = 0; i < count; i++) {
-		if (each.more)
-			visit_own(&each, owns[i]);
-		own_put(owns[i]);
-	}
-	fh_free(owns);
-	if (each.more)
-		fh_object_each_child(each.object, visit_child, &each);
 }

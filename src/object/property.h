@@ -43,7 +43,7 @@ struct fh_found {
 	struct fh_object *keep; /* a ref of object; NULL: the caller's */
 };
 
-/* property-own.c: what is not the type's own, of any of @kinds. */
+/* property-found.c: what is not the type's own, of any of @kinds. */
 FH_COLD enum fh_code fh_property_open_slow(struct fh_found *found, const char *name, uint64_t hash,
 					   uint32_t kinds, struct fh_error *err);
 void fh_property_close_slow(struct fh_found *found);
