@@ -48,6 +48,12 @@ struct fh_state_load {
 	FH_VECTOR(fh_state_pointers, void **) pointers;
 };
 
+void fh_state_load_free(struct fh_state_load *load);
+
+/* Calls it in the device's domain. FH_EDEAD: not so, the device is hidden. */
+enum fh_code fh_state_call(struct fh_state_load *load, void (*call)(void *arg), void *arg,
+			   struct fh_error *err);
+
 /* What has not been read yet of something whose end is known. */
 struct fh_state_in {
 	const uint8_t *at;
@@ -60,7 +66,19 @@ bool fh_state_in_piece(struct fh_state_in *in, size_t size, struct fh_state_in *
 /* A name behind its length, as a string to be fh_free'd; NULL: fewer, or none. */
 char *fh_state_in_name(struct fh_state_in *in, size_t size_of_length);
 
-/* One level of load->device, whose name has been read. */
+/* A stream on its way into the devices at and below an object. */
+struct fh_state_restore {
+	struct fh_object *top;
+	struct fh_machine *m;
+	const uint8_t *data; /* the stream's start */
+	struct fh_state_in in;
+	FH_VECTOR(fh_state_loads, struct fh_state_load *) loads;
+};
+
+/* state-stream.c: all of it into loads, which are the caller's to free in any case. */
+enum fh_code fh_state_read_stream(struct fh_state_restore *restore, struct fh_error *err);
+
+/* state-load.c: one level of load->device, whose name has been read. */
 enum fh_code fh_state_read_level(struct fh_state_load *load, const struct fh_class *level,
 				 struct fh_state_in *in, struct fh_error *err);
 
