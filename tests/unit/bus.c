@@ -176,6 +176,7 @@ static void a_slot_reserved_is_held_until_the_device_goes(void **state)
 	assert_int_equal(fh_device_slot(card), 3);
 	fh_device_unplug(card);
 	assert_true(slot_is_free(3));
+	assert_string_equal(notes, "check realize "); /* it was never plugged */
 }
 
 static void a_slot_that_realize_took_goes_with_its_failure(void **state)

@@ -478,8 +478,10 @@ static bool note(const struct fh_type *level, const struct fh_property *property
 	struct list *list = arg;
 	const size_t used = strlen(list->text);
 
-	snprintf(list->text + used, sizeof(list->text) - used, "%s.%s:%s ",
-		 level ? level->name : "", property->name, fh_property_kind_name(property->kind));
+	snprintf(list->text + used, sizeof(list->text) - used, "%s.%s:%s%s%s ",
+		 level ? level->name : "", property->name, fh_property_kind_name(property->kind),
+		 property->link_type ? "=" : "",
+		 property->link_type ? property->link_type->name : "");
 	return --list->room > 0;
 }
 
@@ -493,10 +495,11 @@ static void each_property_visits_types_own_and_children(void **state)
 	add(object, &own, NULL);
 	add_alias(object, "baud", target, "speed");
 	fh_object_new_child(object, "c", &plain_type, NULL);
+	add_alias(object, "first", object, "c");
 	fh_object_new_child(object, "own", &plain_type, NULL); /* hidden */
 	fh_object_each_property(object, note, &all);
 	assert_string_equal(all.text, "device.speed:u32 device.fixed:u32 .own:string .baud:u32 "
-				      ".c:child ");
+				      ".first:child=plain .c:child=plain ");
 	fh_object_each_property(object, note, &three);
 	assert_string_equal(three.text, "device.speed:u32 device.fixed:u32 .own:string ");
 	fh_object_unref(target);

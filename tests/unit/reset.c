@@ -208,6 +208,11 @@ static void reset_it(void *state)
 	strcat(trace, ".");
 }
 
+static void reset_it_warm(void *state)
+{
+	fh_device_reset(state, FH_RESET_WARM);
+}
+
 static void reset_in_a_callback_of_the_domain_is_done_there(void **state)
 {
 	struct fh_machine *m = *state;
@@ -231,6 +236,9 @@ static void reset_in_a_callback_of_another_domain_is_done_by_the_next_poll(void 
 	assert_trace(".");
 	assert_true(fh_machine_poll(m));
 	assert_trace("e:cb e:tb h:cb h:tb x:cb x:tb");
+	assert_true(fh_device_call(other, reset_it_warm, top));
+	assert_true(fh_machine_poll(m));
+	assert_trace("e:cbw e:tbw h:cbw h:tbw x:cbw x:tbw");
 	assert_true(fh_device_call(other, reset_it, top));
 	assert_trace(".");
 	fh_device_unplug(top);
