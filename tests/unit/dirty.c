@@ -508,6 +508,41 @@ static bool note_run(uint64_t offset, uint64_t size, void *arg)
 	return false;
 }
 
+/* More than a few words of bits: clean stretches are skipped, of any length, from any page on. */
+static void dirty_pages_of_large_memory_are_all_found(void **state)
+{
+	enum { MANY = 64 * 40 + 17 };
+	struct fh_region *large =
+		show(m, fh_region_new_ram(m, "large", MANY * PAGE, NULL), 0x10000000);
+	uint32_t seed = 1;
+
+	(void)state;
+	assert_int_equal(fh_dirty_start(large, FH_DIRTY_MIGRATION, NULL), FH_OK);
+	for (unsigned round = 0; round < 300; round++) {
+		uint64_t page[2], first, count;
+		struct fh_dirty_snapshot *snapshot;
+
+		for (unsigned i = 0; i < 2; i++) {
+			seed = seed * 1664525 + 1013904223;
+			page[i] = (seed >> 8) % MANY;
+			fh_dirty_mark(large, page[i] * PAGE, 1);
+		}
+		seed = seed * 1664525 + 1013904223;
+		first = (seed >> 8) % (page[0] + 1);
+		count = (page[0] >= first) + (page[1] >= first && page[1] != page[0]);
+		snapshot = fh_dirty_snapshot_take(large, FH_DIRTY_MIGRATION, first * PAGE, UINT64_MAX,
+						  NULL);
+		assert_int_equal(fh_dirty_snapshot_pages(snapshot), count);
+		assert_true(fh_dirty_snapshot_test(snapshot, page[0] * PAGE, 1));
+		assert_int_equal(fh_dirty_snapshot_test(snapshot, page[1] * PAGE, 1),
+				 page[1] >= first);
+		fh_dirty_snapshot_free(snapshot);
+		assert_int_equal(fh_dirty_test_and_clear(large, FH_DIRTY_MIGRATION, 0, UINT64_MAX),
+				 page[1] < first);
+	}
+	drop(large);
+}
+
 static void runs_end_with_the_memory_and_stop_when_told(void **state)
 {
 	struct fh_region *odd = fh_region_new_ram(m, "odd", 5 * PAGE + 100, NULL);
@@ -643,6 +678,7 @@ int main(void)
 		TEST(mapping_that_ends_with_its_holder_marks_all_of_it),
 		TEST(bitmap_that_cannot_be_had_changes_nothing),
 		TEST(snapshot_takes_the_pages_of_its_range_alone),
+		TEST(dirty_pages_of_large_memory_are_all_found),
 		TEST(runs_end_with_the_memory_and_stop_when_told),
 		TEST(smaller_region_keeps_the_bits_of_all_its_memory),
 		TEST(ranges_stay_and_lookasides_lose_them),
