@@ -114,11 +114,12 @@ static void prepare_leaving(struct fh_topology *topology, const struct fh_listen
 
 static void prepare_set(struct fh_topology *topology, const struct fh_view_set *set)
 {
-	struct fh_news news = fh_news_of_set(topology, set);
 	struct fh_space_change change;
+	struct fh_news news;
 
 	if (set->fresh || !set_prepares(set))
 		return;
+	news = fh_news_of_set(topology, set);
 	fh_news_find_extras(topology, &news, FH_NEWS_NOW, FH_NEWS_AFTER);
 	change = change_from_news(&topology->sections, &news);
 	fh_list_for_each_entry(space, &set->spaces, struct fh_space, set_link) {

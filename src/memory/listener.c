@@ -227,10 +227,11 @@ static void tell_leaving(struct fh_topology *topology)
 
 static void tell_set(struct fh_topology *topology, const struct fh_view_set *set)
 {
-	struct fh_news news = fh_news_of_set(topology, set);
+	struct fh_news news;
 
 	if (set->fresh || !fh_view_set_has_listeners(set))
 		return;
+	news = fh_news_of_set(topology, set);
 	fh_news_find_extras(topology, &news, FH_NEWS_BEFORE, FH_NEWS_NOW);
 	if (!fh_news_any(&news))
 		return;

@@ -54,6 +54,30 @@ static struct fh_region *container(void)
 
 /* --- Birth ---------------------------------------------------------------------------------- */
 
+static void byte_order_of_the_registers_can_be_asked_for(void **state)
+{
+	static const enum fh_order orders[][2] = {
+		{ FH_LE, FH_LE }, { FH_BE, FH_BE }, { FH_NATIVE, FH_LE }
+	};
+	struct fh_region *region = container();
+
+	(void)state;
+	assert_int_equal(fh_region_get_info(region).order, FH_LE);
+	fh_object_unref(region);
+	for (unsigned i = 0; i < 3; i++) {
+		const struct fh_region_ops ops = { .concurrent = true, .order = orders[i][0] };
+
+		region = fh_region_new_mmio(m, NULL, 0x10, &ops, NULL);
+		assert_int_equal(fh_region_get_info(region).order, orders[i][1]);
+		fh_object_unref(region);
+		fh_machine_drain(m); /* ops are gone */
+		region = fh_region_new_rom_device(m, NULL, 0x1000, &ops, NULL, NULL);
+		assert_int_equal(fh_region_get_info(region).order, orders[i][1]);
+		fh_object_unref(region);
+		fh_machine_drain(m);
+	}
+}
+
 static void new_region_is_as_it_was_asked_for(void **state)
 {
 	struct fh_region *target = mmio(0x2000);
@@ -525,6 +549,7 @@ int main(void)
 #define region_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(misuse_is_asserted), /* first: it forks */
+		region_test(byte_order_of_the_registers_can_be_asked_for),
 		region_test(new_region_is_as_it_was_asked_for),
 		region_test(access_sizes_of_0_mean_defaults),
 		region_test(ram_is_zeroed_and_of_any_size),
