@@ -151,15 +151,12 @@ static void eventfd_finalize(struct fh_object *object)
 
 	fh_assert(!eventfd->region);
 	close(eventfd->fd);
-	if (eventfd->owner != object)
-		fh_object_unhold(eventfd->owner);
+	fh_owner_unpin(object, eventfd->owner);
 }
 
 static struct fh_object *eventfd_held_by_nature(struct fh_object *object)
 {
-	struct fh_eventfd *eventfd = eventfd_of(object);
-
-	return eventfd->owner != object ? eventfd->owner : NULL;
+	return eventfd_of(object)->owner;
 }
 
 static const struct fh_core_ops eventfd_core = {
@@ -180,9 +177,7 @@ static enum fh_code eventfd_construct(struct fh_object *object, void *arg, struc
 	(void)err;
 	eventfd->match = made->match;
 	eventfd->fd = made->fd;
-	eventfd->owner = made->owner ? made->owner : object;
-	if (eventfd->owner != object)
-		fh_object_hold(eventfd->owner);
+	eventfd->owner = fh_owner_pin(object, made->owner);
 	return FH_OK;
 }
 

@@ -423,15 +423,12 @@ static void notifier_finalize(struct fh_object *object)
 	struct fh_iommu_notifier *notifier = notifier_of(object);
 
 	fh_assert(!notifier->iommu);
-	if (notifier->owner != object)
-		fh_object_unhold(notifier->owner);
+	fh_owner_unpin(object, notifier->owner);
 }
 
 static struct fh_object *notifier_held_by_nature(struct fh_object *object)
 {
-	struct fh_iommu_notifier *notifier = notifier_of(object);
-
-	return notifier->owner != object ? notifier->owner : NULL;
+	return notifier_of(object)->owner;
 }
 
 static const struct fh_core_ops notifier_core = {
@@ -456,10 +453,8 @@ static enum fh_code notifier_construct(struct fh_object *object, void *arg, stru
 	notifier->kinds = made->kinds;
 	notifier->notify = made->notify;
 	notifier->state = made->state;
-	notifier->owner = made->owner ? made->owner : object;
+	notifier->owner = fh_owner_pin(object, made->owner);
 	fh_list_init(&notifier->link);
-	if (notifier->owner != object)
-		fh_object_hold(notifier->owner);
 	return FH_OK;
 }
 

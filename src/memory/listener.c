@@ -500,15 +500,12 @@ static void listener_finalize(struct fh_object *object)
 	struct fh_listener *listener = listener_of(object);
 
 	fh_assert(!listener->space);
-	if (listener->owner != object)
-		fh_object_unhold(listener->owner);
+	fh_owner_unpin(object, listener->owner);
 }
 
 static struct fh_object *listener_held_by_nature(struct fh_object *object)
 {
-	struct fh_listener *listener = listener_of(object);
-
-	return listener->owner != object ? listener->owner : NULL;
+	return listener_of(object)->owner;
 }
 
 static const struct fh_core_ops listener_core = {
@@ -531,11 +528,9 @@ static enum fh_code listener_construct(struct fh_object *object, void *arg, stru
 	listener->ops = made->ops;
 	listener->state = made->state;
 	listener->priority = made->priority;
-	listener->owner = made->owner ? made->owner : object;
+	listener->owner = fh_owner_pin(object, made->owner);
 	fh_list_init(&listener->link);
 	fh_list_init(&listener->wait_link);
-	if (listener->owner != object)
-		fh_object_hold(listener->owner);
 	return FH_OK;
 }
 

@@ -41,15 +41,12 @@ static void region_finalize(struct fh_object *object)
 	if (born && region->kind == FH_REGION_IOMMU && fh_iommu_of(region)->ops->release)
 		fh_iommu_of(region)->ops->release(region->state);
 	fh_domain_unref(region->domain);
-	if (region->owner != object)
-		fh_object_unhold(region->owner);
+	fh_owner_unpin(object, region->owner);
 }
 
 static struct fh_object *region_held_by_nature(struct fh_object *object)
 {
-	struct fh_region *region = fh_region_of(object);
-
-	return region->owner != object ? region->owner : NULL;
+	return fh_region_of(object)->owner;
 }
 
 /* --- Types ---------------------------------------------------------------------------------- */

@@ -185,6 +185,21 @@ static inline struct fh_object *fh_object_of(FH_ANY any)
 	return any.object;
 }
 
+/* What is made for an owner pins it until its own finalize; NULL: it is its own. Returns whose. */
+static inline struct fh_object *fh_owner_pin(struct fh_object *object, struct fh_object *owner)
+{
+	if (!owner)
+		return object;
+	fh_object_hold(owner);
+	return owner;
+}
+
+static inline void fh_owner_unpin(struct fh_object *object, struct fh_object *owner)
+{
+	if (owner != object)
+		fh_object_unhold(owner);
+}
+
 /* --- Death (death.c) ------------------------------------------------------------------------ */
 
 /*

@@ -211,7 +211,8 @@ struct fh_object *fh_link_get(struct fh_object *object, const void *field)
 	return target;
 }
 
-void fh_link_forget(struct fh_object *object, const void *field)
+/* Those of the field, and what it stood for before; NULL: of every field. */
+static void end_links(struct fh_object *object, const void *field)
 {
 	struct fh_concern *concern = fh_concern_peek(object);
 	struct fh_list ended;
@@ -221,30 +222,23 @@ void fh_link_forget(struct fh_object *object, const void *field)
 	fh_list_init(&ended);
 	fh_links_acquire(object->machine);
 	fh_list_for_each_entry_safe(link, &concern->held, struct fh_link, from)
-		if ((const void *)link->field == field)
+		if (!field || (const void *)link->field == field)
 			end_locked(link, &ended);
 	fh_list_for_each_entry_safe(link, &concern->replaced, struct fh_link, from)
-		if ((const void *)link->field == field)
+		if (!field || (const void *)link->field == field)
 			end_locked(link, &ended);
 	fh_lock_release(&object->machine->links_lock);
 	free_ended(&ended);
 }
 
+void fh_link_forget(struct fh_object *object, const void *field)
+{
+	end_links(object, field);
+}
+
 void fh_properties_drop_links(struct fh_object *object)
 {
-	struct fh_concern *concern = fh_concern_peek(object);
-	struct fh_list ended;
-
-	if (!concern)
-		return;
-	fh_list_init(&ended);
-	fh_links_acquire(object->machine);
-	fh_list_for_each_entry_safe(link, &concern->held, struct fh_link, from)
-		end_locked(link, &ended);
-	fh_list_for_each_entry_safe(link, &concern->replaced, struct fh_link, from)
-		end_locked(link, &ended);
-	fh_lock_release(&object->machine->links_lock);
-	free_ended(&ended);
+	end_links(object, NULL);
 }
 
 void fh_properties_mark_links(struct fh_object *object)

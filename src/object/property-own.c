@@ -130,15 +130,20 @@ static void table_remove(struct fh_own_table *table, struct fh_own *own)
 	table->count--;
 }
 
+/* Links lock held. NULL: there is none. */
+static struct fh_own *own_at(struct fh_object *object, const char *name, uint64_t hash)
+{
+	const struct fh_own_table *table = table_of(object);
+
+	return table ? *table_at(table, name, hash) : NULL;
+}
+
 struct fh_own *fh_own_find(struct fh_object *object, const char *name, uint64_t hash)
 {
-	struct fh_own_table *table;
-	struct fh_own *own = NULL;
+	struct fh_own *own;
 
 	fh_links_acquire(object->machine);
-	table = table_of(object);
-	if (table)
-		own = *table_at(table, name, hash);
+	own = own_at(object, name, hash);
 	if (own)
 		own->uses++;
 	fh_lock_release(&object->machine->links_lock);
@@ -278,15 +283,12 @@ enum fh_code fh_object_remove_property(FH_ANY any, const char *name, struct fh_e
 {
 	struct fh_object *object = fh_object_of(any);
 	const uint64_t hash = fh_hash_string(name);
-	struct fh_own_table *table;
-	struct fh_own *own = NULL;
+	struct fh_own *own;
 
 	fh_links_acquire(object->machine);
-	table = table_of(object);
-	if (table)
-		own = *table_at(table, name, hash);
+	own = own_at(object, name, hash);
 	if (own)
-		table_remove(table, own);
+		table_remove(table_of(object), own);
 	fh_lock_release(&object->machine->links_lock);
 	if (own) {
 		fh_own_put(own);

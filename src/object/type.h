@@ -37,7 +37,7 @@ struct fh_core_ops {
 	/* Devices: a table (fh_alloc'ed, the class frees it) with @derived's fields, and @base's where NULL. */
 	const struct fh_device_ops *(*merge)(const struct fh_device_ops *base,
 					     const struct fh_device_ops *derived);
-	/* For fh_object_explain(): an object that this one pins because it is what it is (region: owner), or NULL. */
+	/* For fh_object_explain(): an object that this one pins because it is what it is (region: owner), or NULL or itself. */
 	struct fh_object *(*held_by_nature)(struct fh_object *object);
 	const char *held_as; /* what that is to this one; NULL: "owner" */
 };

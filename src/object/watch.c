@@ -207,20 +207,31 @@ static bool is_unwatched(struct fh_object *top)
 	return !fh_object_has(top, FH_OBJECT_EXPOSED) && !fh_concern_peek(top);
 }
 
+/* The first of that list of the concerns at and below @top; NULL: they are empty. */
+static struct fh_list *pop_below_locked(struct fh_object *top, size_t list)
+{
+	struct fh_list *node = NULL;
+
+	for (struct fh_object *o = top; o && !node; o = fh_object_next_locked(o, top)) {
+		struct fh_concern *concern = fh_concern_peek(o);
+
+		if (concern)
+			node = fh_list_pop((struct fh_list *)(void *)((char *)concern + list));
+	}
+	return node;
+}
+
 /* The watch to be told next below @top, no longer on its target; its holder is pinned. */
 static struct fh_watch *take_watch(struct fh_object *top, struct fh_object **ret_target)
 {
 	struct fh_machine *m = top->machine;
 	struct fh_watch *found = NULL;
+	struct fh_list *node;
 
 	fh_tree_acquire(m);
 	fh_links_acquire(m);
-	for (struct fh_object *o = top; o && !found; o = fh_object_next_locked(o, top)) {
-		struct fh_concern *concern = fh_concern_peek(o);
-		struct fh_list *node = concern ? fh_list_pop(&concern->watches) : NULL;
-
-		if (!node)
-			continue;
+	node = pop_below_locked(top, offsetof(struct fh_concern, watches));
+	if (node) {
 		found = fh_list_entry(node, struct fh_watch, node);
 		*ret_target = found->target;
 		found->target = NULL;
@@ -297,15 +308,12 @@ static struct fh_revocation *take_revocation(struct fh_object *top, struct fh_ob
 {
 	struct fh_machine *m = top->machine;
 	struct fh_revocation *found = NULL;
+	struct fh_list *node;
 
 	fh_tree_acquire(m);
 	fh_links_acquire(m);
-	for (struct fh_object *o = top; o && !found; o = fh_object_next_locked(o, top)) {
-		struct fh_concern *concern = fh_concern_peek(o);
-		struct fh_list *node = concern ? fh_list_pop(&concern->revocations) : NULL;
-
-		if (!node)
-			continue;
+	node = pop_below_locked(top, offsetof(struct fh_concern, revocations));
+	if (node) {
 		found = fh_list_entry(node, struct fh_revocation, node);
 		found->calling = true;
 		/* The pin is in force or just being ended: its holder is there. */
