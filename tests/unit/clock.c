@@ -178,6 +178,11 @@ static void who_follows_what_goes_stops(void **state)
 	fh_device_unplug(b);
 	assert_int_equal(last.told, 3);
 	assert_int_equal(fh_clock_set_hz(last.clock, 1), FH_EDEAD);
+	struct fh_clock *other = fh_clock_new(board_plug(*state, "c"), "other", NULL, NULL);
+
+	assert_int_equal(fh_clock_follow(last.clock, other, 1, 1), FH_EDEAD);
+	assert_int_equal(fh_clock_follow(other, last.clock, 1, 1), FH_EDEAD);
+	assert_int_equal(fh_clock_set_hz(other, 1), FH_OK);
 	fh_object_unref(last.clock);
 }
 

@@ -169,6 +169,20 @@ static void tree_with_all_flags_says_what_is_off_and_whose_it_is(void **state)
 	drop(&s);
 }
 
+static void tree_says_what_has_no_size(void **state)
+{
+	struct fh_region *none = mmio(m, "none", 0);
+
+	(void)state;
+	add(root, none, 0x5000, 0);
+	assert_printed(memory, 0,
+		"address-space: memory\n"
+		"  0000000000000000-ffffffffffffffff (prio 0, container): system\n"
+		"    0000000000005000-0000000000005000 (prio 0, i/o): none [empty]\n"
+		"\n");
+	fh_object_unref(none);
+}
+
 static void flat_has_every_range_of_every_view(void **state)
 {
 	struct sample s = make_sample();
@@ -485,6 +499,7 @@ int main(void)
 		TEST(tree_has_every_region_that_is_enabled_and_shown),
 		TEST(tree_with_all_flags_says_what_is_off_and_whose_it_is),
 		TEST(flat_has_every_range_of_every_view),
+		TEST(tree_says_what_has_no_size),
 		TEST(ranges_that_are_not_joined_stay_two),
 		TEST(control_characters_are_shown_as_question_marks),
 		TEST(json_has_all_that_decides_what_is_shown),

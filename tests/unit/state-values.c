@@ -228,6 +228,38 @@ static void subsection_that_comes_twice_is_refused(void **state)
 	assert_int_equal(part->spare, 0);
 }
 
+static bool spare_is_needed(const void *state)
+{
+	return ((const struct part *)state)->spare > 0;
+}
+
+static const struct fh_state_table rare_table = {
+	.name = "rare", .version = 1, .fields = spare_fields, .needed = spare_is_needed
+};
+static const struct fh_state_table *const rarely[] = { &rare_table, NULL };
+
+PART(rarely, NULL, rarely, FH_STATE(U8, struct part, few));
+PART(never, NULL, NULL, FH_STATE(U8, struct part, few));
+
+/* So one that does not know of it can read the stream. */
+static void subsection_that_is_not_needed_is_not_in_the_stream(void **state)
+{
+	struct part *part = plug(from, &rarely_type);
+	struct part *other = plug(to, &never_type);
+	struct fh_error err;
+
+	(void)state;
+	part->few = 3;
+	struct fh_state_buffer buffer = saved();
+
+	assert_null(memmem(buffer.data, buffer.size, "rare", 4));
+	assert_int_equal(restored(&buffer, &err), FH_OK);
+	assert_int_equal(other->few, 3);
+	fh_state_buffer_free(&buffer);
+	part->spare = 1;
+	assert_refused(FH_ENOTSUP, "device '/part': subsection 'rare' is not known here");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -239,6 +271,7 @@ int main(void)
 		TEST(timer_that_the_device_does_not_have_is_refused_if_armed),
 		TEST(timer_that_is_nearly_never_due_does_not_become_due),
 		TEST(subsection_that_comes_twice_is_refused),
+		TEST(subsection_that_is_not_needed_is_not_in_the_stream),
 	};
 
 	return cmocka_run_group_tests_name("state-values", tests, NULL, NULL);
