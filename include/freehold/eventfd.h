@@ -63,11 +63,18 @@ FH_API struct fh_eventfd *fh_eventfd_destroy(struct fh_eventfd *eventfd);
  * there, and bring them, in their order, when coalesced_flush asks for them. A store that comes
  * through the library is never kept: there is no cost that this would save.
  *
- * Before any access through the library to a region that has coalesced ranges, or that is marked
- * with fh_region_set_flush_coalesced(), all listeners of the machine that have coalesced_flush are
- * asked to bring what they keep. A device marks those of its regions so whose registers depend on
- * what was stored to its coalesced ranges. Not before accesses with attrs.debug or
- * attrs.memory_only, and reads of a ROM device in ROM mode.
+ * So that all stores arrive in their order as far as anybody can tell, all listeners of the machine
+ * that have coalesced_flush are asked to bring what they keep
+ * - before any access through the library to registers of a device that has coalesced ranges: of
+ *   all regions with the same owner, whichever of them has the ranges;
+ * - before any access to a region that is marked with fh_region_set_flush_coalesced(). A device marks
+ *   so what depends on coalesced ranges of another;
+ * - before the state of devices is saved or restored, and before a reset;
+ * - by fh_machine_flush_coalesced().
+ * Not before accesses with attrs.debug or attrs.memory_only, and reads of a ROM device in ROM mode.
+ *
+ * What was kept when a range moves or goes is for the listener to find a place for, or not: who
+ * moves or removes a region with coalesced ranges asks for it first.
  */
 
 /**
@@ -78,10 +85,21 @@ FH_API struct fh_eventfd *fh_eventfd_destroy(struct fh_eventfd *eventfd);
  */
 FH_API enum fh_code fh_region_add_coalesced(struct fh_region *region, uint64_t offset,
 					    uint64_t size);
-/** No byte of it may be, from the commit on. FH_EDEAD, FH_EPERM. */
+/**
+ * No byte of it may be, from the commit on. Before that, what was kept is asked for, unless the
+ * caller is in a transaction. FH_EDEAD, FH_EPERM.
+ */
 FH_API enum fh_code fh_region_clear_coalesced(struct fh_region *region);
 /** Ask for what was coalesced before each access to @region. FH_EDEAD, FH_ETYPE, FH_EPERM. */
 FH_API enum fh_code fh_region_set_flush_coalesced(struct fh_region *region, bool flush);
+
+/**
+ * Have what was coalesced brought, by all listeners of the machine: for a device that looks at it
+ * without an access to its registers, in a timer that draws a picture, or when an eventfd has been
+ * signalled that a host's kernel may have signalled by itself. Costs a load if there is nobody to
+ * ask. Context: as fh_space_store(). Within coalesced_flush: nothing.
+ */
+FH_API void fh_machine_flush_coalesced(struct fh_machine *m);
 
 FH_END_DECLS
 

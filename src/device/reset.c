@@ -135,6 +135,7 @@ static void reset_below(struct fh_object *top, enum fh_reset_type type)
 {
 	struct reset_list list = { 0 };
 
+	fh_machine_flush_coalesced(top->machine); /* what came before the reset */
 	list_fill(&list, top);
 	if (must_wait_holding(&list)) {
 		reset_later(top, type);

@@ -202,6 +202,7 @@ enum fh_code fh_state_restore(FH_ANY top_any, const void *data, size_t size, str
 	enum fh_code code;
 
 	fh_assert(fh_thread_may_wait());
+	fh_machine_flush_coalesced(top->machine); /* or it would come on top */
 	code = fh_state_read_stream(&restore, err);
 	if (code == FH_OK)
 		code = check_complete(&restore, err);

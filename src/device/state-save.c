@@ -340,6 +340,7 @@ enum fh_code fh_state_save(FH_ANY top, const struct fh_state_writer *writer, str
 	enum fh_code code;
 
 	fh_assert(fh_thread_may_wait());
+	fh_machine_flush_coalesced(fh_object_of(top)->machine);
 	fh_state_devices_take(&devices, fh_object_of(top));
 	code = write_head(&stream, &save.out, err);
 	for (size_t i = 0; i < devices.count && code == FH_OK; i++) {

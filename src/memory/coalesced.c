@@ -8,6 +8,7 @@
  * R2. To be asked is a callback of the listener's owner, in a frame of the chain: so the owner's
  *     drain waits for it, and nobody is asked whose owner is hidden.
  * R3. The stores that are brought reach the same registers. They ask nobody: t->flushing.
+ * R4. Which accesses ask is a flag of the range, FH_RANGE_FLUSH: extras.h R5.
  */
 #include "base/rcu.h"
 #include "memory/chain.h"
@@ -65,10 +66,18 @@ enum fh_code fh_region_add_coalesced(struct fh_region *region, uint64_t offset, 
 	return code;
 }
 
+/* In a transaction or a listener there are no accesses. */
+static bool may_ask(const struct fh_thread *t)
+{
+	return !fh_thread_holds(t, FH_HELD_TOPOLOGY) && !fh_thread_holds(t, FH_HELD_LISTENER);
+}
+
 enum fh_code fh_region_clear_coalesced(struct fh_region *region)
 {
 	enum fh_code code;
 
+	if (region && may_ask(fh_thread_self()))
+		fh_machine_flush_coalesced(region->object.machine);
 	if (!edit_begin(region, &code))
 		return code == FH_ETYPE ? FH_OK : code;
 	if (region->links && region->links->extras && region->links->extras->coalesced.count > 0) {
@@ -205,4 +214,17 @@ void fh_coalesced_flush(struct fh_thread *t, struct fh_machine *m)
 	for (size_t at = 0; flushers && at < flushers->count;)
 		at = ask(t, m->topology, &flushers, at);
 	t->flushing = false;
+}
+
+void fh_machine_flush_coalesced(struct fh_machine *m)
+{
+	struct fh_thread *t = fh_thread_self();
+
+	fh_chain_assert_may_access(t);
+	if (!flushers_now(m->topology))
+		return;
+	fh_rcu_read_begin(t);
+	fh_coalesced_flush(t, m);
+	fh_chain_settle(t);
+	fh_rcu_read_end(t);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/point.h"
+#include "memory/dispatch.h"
 
 uint32_t fh_extras_flags(const struct fh_region *region)
 {
@@ -27,9 +28,64 @@ struct fh_extras *fh_extras_of(struct fh_region *region)
 		links->extras = fh_new(struct fh_extras);
 		links->extras->region = region;
 		fh_list_init(&links->extras->changed_link);
+		fh_list_init(&links->extras->gather_link);
 	}
 	return links->extras;
 }
+
+/* --- Owners with coalesced ranges (R5) -------------------------------------------------------- */
+
+static bool owner_gathers(const struct fh_topology *topology, const struct fh_object *owner)
+{
+	fh_list_for_each_entry(extras, &topology->gathering, struct fh_extras, gather_link)
+		if (extras->region->owner == owner)
+			return true;
+	return false;
+}
+
+/* The registers of the owner's show otherwise. Those that are not born yet show nothing. */
+static void touch_registers(struct fh_object *owner)
+{
+	struct fh_machine *m = owner->machine;
+
+	fh_tree_acquire(m);
+	for (struct fh_object *o = fh_object_next_locked(owner, owner); o;
+	     o = fh_object_next_locked(o, owner)) {
+		struct fh_region *region = fh_region_of(o);
+
+		if (o->parent == owner && fh_object_has(o, FH_OBJECT_BORN) &&
+		    fh_object_cast(o, &fh_region_type) && fh_region_has_callbacks(region) &&
+		    region->size != 0)
+			fh_topology_touch(m, region, 0, fh_size_last(region->size));
+	}
+	fh_lock_release(&m->tree_lock);
+}
+
+static void note_gathering(struct fh_extras *extras)
+{
+	struct fh_object *owner = extras->region->owner;
+	struct fh_topology *topology = owner->machine->topology;
+	bool gathers = extras->coalesced.count > 0;
+
+	if (gathers == fh_list_linked(&extras->gather_link))
+		return;
+	if (gathers)
+		fh_list_add_last(&topology->gathering, &extras->gather_link);
+	else
+		fh_list_remove(&extras->gather_link);
+	topology->render.gathering = !fh_list_empty(&topology->gathering);
+	gathers = owner_gathers(topology, owner);
+	if (gathers == fh_object_has(owner, FH_OBJECT_GATHERS))
+		return;
+	if (gathers)
+		fh_object_set_flags(owner, FH_OBJECT_GATHERS);
+	else
+		fh_object_clear_flags(owner, FH_OBJECT_GATHERS);
+	if (!fh_object_has(owner, FH_OBJECT_HIDDEN))
+		touch_registers(owner);
+}
+
+/* --- Changes -------------------------------------------------------------------------------- */
 
 void fh_extras_changed(struct fh_extras *extras)
 {
@@ -42,6 +98,7 @@ void fh_extras_changed(struct fh_extras *extras)
 		fh_vector_add(&topology->unpins) = &region->object;
 		extras->turn = !extras->turn;
 	}
+	note_gathering(extras);
 	region->extras = fh_extras_flags(region) != 0;
 	if (region->size != 0)
 		fh_topology_touch(region->object.machine, region, 0, fh_size_last(region->size));
@@ -65,6 +122,7 @@ void fh_extras_free(struct fh_extras *extras)
 	if (!extras)
 		return;
 	fh_assert(!fh_list_linked(&extras->changed_link));
+	fh_assert(!fh_list_linked(&extras->gather_link));
 	fh_assert(extras->eventfds.count == 0);
 	/* Relaxed: nobody else has the region. */
 	fh_assert(!atomic_load_explicit(&extras->table, memory_order_relaxed));

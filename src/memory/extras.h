@@ -13,6 +13,9 @@
  *     finalized.
  * R4. The table of before a commit stays until all listeners have been told, then for a grace
  *     period. So does each eventfd that was disposed of, with its descriptor.
+ * R5. All regions with coalesced ranges are in topology->gathering. Their owners have
+ *     FH_OBJECT_GATHERS, so that all registers of such an owner show with FH_RANGE_FLUSH; where it
+ *     changes, they are touched.
  */
 #ifndef MEMORY_EXTRAS_H
 #define MEMORY_EXTRAS_H
@@ -45,6 +48,7 @@ struct fh_extras {
 	struct fh_list changed_link;		/* P: in topology->extras_changed; region held */
 	FH_VECTOR(fh_eventfds, struct fh_eventfd *) eventfds; /* P: in the order of events */
 	struct fh_spans coalesced;		/* P */
+	struct fh_list gather_link;		/* P: R5 */
 	bool turn;				/* P: R2 */
 	bool flush;				/* P: fh_region_set_flush_coalesced() */
 };
@@ -61,7 +65,7 @@ static inline const struct fh_extra_table *fh_extras_table(const struct fh_regio
 
 /* The region's, made if it has none. In a transaction. */
 struct fh_extras *fh_extras_of(struct fh_region *region);
-/* One of its lists has changed. In a transaction. */
+/* One of its lists has changed, or what is made of them. In a transaction. */
 void fh_extras_changed(struct fh_extras *extras);
 
 /* The region is disposed of: it has none any more. */

@@ -21,6 +21,8 @@
 
 #include <stdlib.h>
 
+#include "memory/dispatch.h"
+
 /* A region of which [first, last], addresses of the window, is being painted. */
 struct fh_render_frame {
 	struct fh_region *region;
@@ -174,6 +176,9 @@ static void paint(struct fh_render *render, const struct fh_render_frame *frame)
 		flags |= (uint32_t)fh_ram_of(region)->log_mask << FH_RANGE_LOGGED_SHIFT;
 	if (FH_UNLIKELY(region->extras))
 		flags |= fh_extras_flags(region);
+	if (FH_UNLIKELY(render->gathering) && fh_region_has_callbacks(region) &&
+	    fh_object_has(region->owner, FH_OBJECT_GATHERS))
+		flags |= FH_RANGE_FLUSH;
 	if (render->leaves.count > 0 && first <= fh_vector_last(&render->leaves).last)
 		render->ordered = false;
 	fh_vector_add(&render->leaves) = (struct fh_range){

@@ -23,6 +23,7 @@ struct fh_render {
 	/* What was painted, topmost first. */
 	struct fh_ranges leaves;
 	bool ordered; /* they are disjoint and in order of address */
+	bool gathering; /* some owners have FH_OBJECT_GATHERS (extras.h R5) */
 	/* Leaves by address, and those that reach the address where the sweep is. */
 	FH_VECTOR(fh_render_keys, struct fh_render_key) keys;
 	FH_VECTOR(fh_render_heap, uint32_t) heap;

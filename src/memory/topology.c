@@ -26,6 +26,7 @@ void fh_topology_init(struct fh_machine *m)
 	fh_list_init(&topology->spaces);
 	fh_list_init(&topology->sets);
 	fh_list_init(&topology->rams);
+	fh_list_init(&topology->gathering);
 	fh_list_init(&topology->extras_changed);
 	fh_list_init(&topology->unresolved);
 	fh_list_init(&topology->leaving);

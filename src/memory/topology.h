@@ -100,6 +100,7 @@ struct fh_topology {
 	struct fh_list leaving;	     /* fh_listener.link: to be told removals, for the last time */
 	struct fh_list departing;    /* fh_listener.wait_link: the same, when all have been told */
 	struct fh_list joining;	     /* fh_listener.wait_link: will then be told additions */
+	struct fh_list gathering;      /* fh_extras.gather_link: have coalesced ranges */
 	struct fh_list extras_changed; /* fh_extras.changed_link: whose regions are held */
 	bool log_starting;	     /* of regions that it had logged until then by less */
 

@@ -8,7 +8,7 @@
  *
  * R1. `life` holds the two counts: refs in the upper half, pins in the lower. All refs together hold
  *     one pin, so that the object is gone exactly when the word is 0 (L1).
- * R2. Flags are only ever set, except SHOWN and REALIZED. What they mean stands beside them.
+ * R2. Flags are only ever set, except SHOWN, REALIZED and GATHERS. What they mean stands beside them.
  * R3. Fields marked T are guarded by the machine's tree lock, A by its ledger lock, P by the
  *     topology lock. Order: topology, then tree, then ledger, then links, then a holding's lock;
  *     machine.h has the functions that take them, which assert it in the tests' build.
@@ -48,6 +48,7 @@ enum fh_object_flag {
 	FH_OBJECT_BUILTIN = 1 << 10,  /* the machine's own: the ledger does not count it */
 	FH_OBJECT_SETTLED = 1 << 11,  /* the birth is over, well or not: see fh_object_settle() */
 	FH_OBJECT_DISPOSING = 1 << 12, /* whoever set it calls the dispose callbacks (L5) */
+	FH_OBJECT_GATHERS = 1 << 13,  /* P: a region of its own has coalesced ranges (extras.h R5) */
 	/* From this bit on: levels of the type whose init has succeeded, so that a failed birth undoes these. */
 	FH_OBJECT_LEVEL = 1 << 24,
 };

@@ -105,8 +105,16 @@ static bool apply_owner_dispose(struct model *model, const struct op *op)
 			owner->hidden_at = model->order;
 		}
 	}
+	model->owners[op->slot].requested = true;
 	show_owners(model);
 	return true;
+}
+
+void model_hurry(struct model *model, int slot)
+{
+	for (int i = 0; i < MODEL_OWNERS; i++)
+		if (model->owners[i].real && is_below(model, i, slot))
+			model->owners[i].hidden_at = 0;
 }
 
 /* --- Ends ----------------------------------------------------------------------------------- */

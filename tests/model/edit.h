@@ -110,6 +110,8 @@ bool model_owner_used(const struct model *model, int slot);
  * none.
  */
 bool model_settle(struct model *model);
+/* The owner, with all below it, which is hidden, ends before those that wait already. */
+void model_hurry(struct model *model, int owner);
 void model_init(struct model *model);
 
 /* The next edit, for a model that is @depth transactions deep. */

@@ -239,7 +239,15 @@ int eventfd_of_store(const struct model *model, int region, uint64_t offset, uns
 
 bool region_asks(const struct model *model, int region)
 {
-	struct model_span spans[MODEL_SPANS];
+	const int owner = model->regions[region].owner;
 
-	return model->regions[region].flush || spans_of(model, region, spans) > 0;
+	if (model->regions[region].flush)
+		return true;
+	for (int i = 0; i < MODEL_SPANS; i++)
+		if (model->spans[i].used &&
+		    (model->spans[i].region == region ||
+		     (owner != MODEL_NONE &&
+		      model->regions[model->spans[i].region].owner == owner)))
+			return true;
+	return false;
 }

@@ -60,6 +60,7 @@ struct model_owner {
 	bool is_device;
 	bool realized;
 	bool shown;
+	bool requested; /* its own dispose, not that of one above */
 	bool hidden; /* for ever; the rest of its dispose is still to come */
 	uint64_t hidden_at; /* those hidden together have the same; the first ones end first */
 };

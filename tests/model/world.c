@@ -263,6 +263,8 @@ static bool op_is_possible(const struct world *world, const struct op *op)
 bool world_apply(struct world *world, const struct op *op)
 {
 	const struct subject subject = subject_of(world, op);
+	const bool first = op->kind == OP_OWNER_DISPOSE && world->depth == 0 &&
+			   !world->model.owners[op->slot].requested;
 	enum fh_code wanted;
 
 	if (!op_is_possible(world, op) || !model_apply(&world->model, op, &wanted))
@@ -276,6 +278,8 @@ bool world_apply(struct world *world, const struct op *op)
 		world->depth++;
 	if (op->kind == OP_COMMIT)
 		world->depth--;
+	if (first)
+		model_hurry(&world->model, op->slot);
 	if (world->depth == 0) {
 		look_forward(world);
 		while (op_settles(op) && model_settle(&world->model))
@@ -286,6 +290,8 @@ bool world_apply(struct world *world, const struct op *op)
 	if (code != wanted)
 		world_fail(world, "it returned %s, not %s", fh_code_name(code),
 			   fh_code_name(wanted));
+	if (op->kind == OP_COALESCE_CLEAR)
+		ears_check_asked(world->ears, &world->model, world->depth == 0);
 	stores_edited(world);
 	if (world->depth == 0 && !world->failure[0])
 		look_at_all(world);
