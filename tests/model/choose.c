@@ -47,6 +47,7 @@ struct style style_with_extras(struct rng *rng)
 	if (rng_chance(rng, 75))
 		style.unit = rng_chance(rng, 70) ? UINT64_C(4096) << rng_below(rng, 4)
 						 : 16 + rng_below(rng, 10000);
+	style.owners = (int)rng_below(rng, 5);
 	style.spaces = (int)(1 + rng_below(rng, 4));
 	style.listeners = (int)(2 + rng_below(rng, 8));
 	style.batches = (unsigned)rng_below(rng, 60);

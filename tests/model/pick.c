@@ -86,8 +86,10 @@ int pick_mostly(const struct chooser *c, bool (*wanted)(const struct model_regio
 
 int pick_owner(const struct chooser *c)
 {
-	const int slot = (int)rng_below(c->rng, MODEL_OWNERS);
+	int slot = (int)rng_below(c->rng, MODEL_OWNERS);
 
+	if (c->style->extras > 0) /* several things of one owner */
+		slot %= c->style->owners + 1;
 	return c->model->owners[slot].real && rng_chance(c->rng, 60) ? slot : MODEL_NONE;
 }
 
