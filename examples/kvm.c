@@ -2,7 +2,8 @@
 /*
  * A small guest under KVM: RAM, ROM, a device's registers, and memory that moves while the guest
  * runs: once because the guest asks its device for it, and many times from another thread. What it
- * writes meanwhile is not lost, and the dirty log tells of it.
+ * writes meanwhile is not lost, and the dirty log tells of it. One of the registers is a doorbell:
+ * KVM signals an eventfd, and the guest runs on.
  *
  * Needs x86-64 and /dev/kvm; elsewhere it says so and exits with 77, which stands for "skipped".
  */
@@ -23,6 +24,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -45,6 +47,7 @@ static const uint8_t guest_code[] = {
 	0x8e, 0xd8,			    /*       mov ds, ax */
 	0xa0, 0x10, 0x00,		    /*       mov al, [0x10] */
 	0x26, 0xa2, 0x00, 0x00,		    /*       mov es:[0], al    ; tells 'W' */
+	0x26, 0xc6, 0x06, 0x04, 0x00, 0x07, /*       mov byte es:[4], 7 ; rings */
 	0xfe, 0x06, 0x20, 0x00,		    /* next: inc byte [0x20]   ; counts in memory */
 	0xfe, 0xc1,			    /*       inc cl            ; and in a register */
 	0x26, 0x80, 0x3e, 0x02, 0x00, 0x00, /*       cmp byte es:[2], 0 */
@@ -62,6 +65,7 @@ struct board {
 	uint8_t count;
 	_Atomic bool moved, stop;
 	unsigned lost; /* rounds in which the dirty log was wrong */
+	unsigned rung; /* at the device, not at its doorbell */
 };
 
 static enum fh_tx board_read(void *state, uint64_t offset, uint64_t *ret_value, unsigned size,
@@ -88,6 +92,8 @@ static enum fh_tx board_write(void *state, uint64_t offset, uint64_t value, unsi
 		atomic_store(&board->moved, true);
 	} else if (offset == 3) {
 		board->count = (uint8_t)value;
+	} else if (offset == 4) {
+		board->rung++;
 	}
 	return FH_TX_OK;
 }
@@ -179,6 +185,16 @@ static const char *host_open(struct host *host)
 	return host->run == MAP_FAILED ? "the vCPU's state" : NULL;
 }
 
+/* Stores of 7 to the fifth register; who waits for the descriptor is told of them. */
+static struct fh_eventfd *hang_bell(struct fh_region *regs, int fd)
+{
+	const struct fh_eventfd_match match = {
+		.offset = 4, .size = 1, .match_data = true, .data = 7
+	};
+
+	return fh_eventfd_new(fh_object_get_machine(regs), regs, &match, fd, NULL);
+}
+
 static bool run(const struct host *host, struct fh_kvm *kvm, struct board *board)
 {
 	pthread_t self = pthread_self(), other;
@@ -234,6 +250,13 @@ int main(void)
 	fh_region_add(root, board.window, 0x20000, 0);
 	fh_region_add(board.window, board.over, 0x2000, 0);
 
+	const int bell_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	struct fh_eventfd *bell = hang_bell(regs, bell_fd);
+	uint64_t rings = 0;
+
+	if (!bell)
+		return 1;
+
 	struct fh_kvm *kvm = fh_kvm_new(m, fh_machine_memory(m), host.vm, NULL, &err);
 
 	if (!kvm && err.code == FH_ENOTSUP)
@@ -243,13 +266,17 @@ int main(void)
 	const bool ran = run(&host, kvm, &board);
 	const uint8_t *memory = fh_region_ram(board.window);
 
-	printf("the guest told \"%s\", counted %u in a register and %u in memory\n", board.told,
-	       board.count, memory[0x20]);
+	(void)!read(bell_fd, &rings, sizeof(rings));
+	printf("the guest told \"%s\", rang %u, counted %u in a register and %u in memory\n",
+	       board.told, (unsigned)rings, board.count, memory[0x20]);
 	const bool good = ran && strcmp(board.told, "RW") == 0 && memory[0x20] == board.count &&
-			  board.lost == 0 && fh_kvm_check(kvm, NULL) == FH_OK;
+			  rings == 1 && board.rung == 0 && board.lost == 0 &&
+			  fh_kvm_check(kvm, NULL) == FH_OK;
 
 	fh_kvm_destroy(kvm);
 	fh_object_unref(kvm);
+	fh_object_unref(bell);
+	close(bell_fd);
 	fh_object_unref(board.over);
 	fh_object_unref(board.window);
 	fh_object_unref(regs);
