@@ -5,6 +5,7 @@
 #ifndef MEMORY_LISTENER_H
 #define MEMORY_LISTENER_H
 
+#include "memory/news.h"
 #include "memory/space.h"
 #include "memory/topology.h"
 
@@ -62,5 +63,16 @@ static inline const struct fh_view_node *fh_listener_view_before(const struct fh
 	return fh_view_set_before(fh_list_linked(&space->switched_link) ? space->showed :
 									  space->shows);
 }
+
+/* listener-tell.c: everything, to one that joins or leaves; what is removed is of that time. */
+void fh_listener_tell_alone(struct fh_listener *listener, struct fh_news *news,
+			    enum fh_news_time old);
+
+/* Tells it of what is published; what this transaction changes, it is told with the others. */
+void fh_listener_join(struct fh_listener *listener);
+/* R5: all have been told of the commit, this one as well. */
+void fh_listener_depart(struct fh_listener *listener);
+/* It has been told for the last time. */
+void fh_listener_is_out(struct fh_listener *listener);
 
 #endif

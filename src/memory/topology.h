@@ -211,7 +211,7 @@ void fh_retire_pins(struct fh_topology *topology);
 void fh_retire_run(struct fh_topology *topology);
 void fh_retire_fini(struct fh_topology *topology);
 
-/* --- Listeners (listener.c, listener-prepare.c) ---------------------------------------------- */
+/* --- Listeners (listener.c, listener-tell.c, listener-prepare.c) ----------------------------- */
 
 /* Tell those who want to know of it before what the commit is going to publish. */
 void fh_listeners_prepare(struct fh_topology *topology);
