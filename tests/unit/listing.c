@@ -287,6 +287,49 @@ static void json_has_all_that_decides_what_is_shown(void **state)
 	drop(&s);
 }
 
+static void assert_json_kind(struct fh_region *region, const char *expected)
+{
+	char *text = printed(NULL, FH_MTREE_JSON);
+
+	assert_non_null(region);
+	if (!strstr(text, expected))
+		fail_msg("%s is not in %s", expected, text);
+	free(text);
+	fh_object_unref(region);
+}
+
+static enum fh_tx translate_nothing(void *state, uint64_t addr, unsigned access, unsigned index,
+				    struct fh_attrs attrs, struct fh_translation *ret)
+{
+	(void)state, (void)addr, (void)access, (void)index, (void)attrs, (void)ret;
+	return FH_TX_DECODE_ERROR;
+}
+
+static void json_names_every_kind(void **state)
+{
+	static const struct fh_iommu_ops iommu_ops = { .translate = translate_nothing };
+	struct fh_region *flash;
+
+	(void)state;
+	assert_json_kind(fh_region_new_container(m, "r", 16),
+			 "\"kind\":\"container\",\"addr\":\"0x0\",\"size\":\"0x10\"}");
+	assert_json_kind(mmio(m, "r", 16), "\"kind\":\"mmio\"");
+	assert_json_kind(ram(m, "r"), "\"kind\":\"ram\"");
+	assert_json_kind(fh_region_new_rom(m, "r", 16, FH_ROM_IGNORE, NULL), "\"kind\":\"rom\"");
+	assert_json_kind(fh_region_new_ram_device(m, "r", 16, page, NULL, NULL),
+			 "\"kind\":\"ramd\"");
+	assert_json_kind(fh_region_new_alias(m, "r", NULL, 0, 16), "\"kind\":\"alias\"");
+	assert_json_kind(fh_region_new_reservation(m, "r", 16), "\"kind\":\"reservation\"");
+	assert_json_kind(fh_region_new_iommu(m, "r", 16, &iommu_ops, NULL),
+			 "\"kind\":\"iommu\"");
+	flash = fh_region_new_rom_device(m, "r", 16, &plain_ops, NULL, NULL);
+	assert_json_kind(fh_object_ref(flash),
+			 "\"kind\":\"romd\",\"addr\":\"0x0\",\"size\":\"0x10\"}");
+	fh_region_set_rom_mode(flash, false);
+	assert_json_kind(flash,
+			 "\"kind\":\"romd\",\"addr\":\"0x0\",\"size\":\"0x10\",\"rom_mode\":false}");
+}
+
 static void assert_json_name(const char *name, const char *expected)
 {
 	struct fh_region *region = fh_region_new_container(m, name, 1);
@@ -503,6 +546,7 @@ int main(void)
 		TEST(ranges_that_are_not_joined_stay_two),
 		TEST(control_characters_are_shown_as_question_marks),
 		TEST(json_has_all_that_decides_what_is_shown),
+		TEST(json_names_every_kind),
 		TEST(json_texts_are_escaped_and_valid),
 		TEST(one_space_brings_what_its_root_leads_to),
 		TEST(listing_outlives_what_it_lists),
