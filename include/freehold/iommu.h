@@ -37,9 +37,9 @@ struct fh_iommu_ops {
 	 * Context: in a read section, in no domain, on any number of threads at the same time: as a
 	 * callback of the owner, which may access memory (page tables), also through other IOMMUs,
 	 * but neither edits nor waits for what needs a domain. It loads its tables after it was
-	 * called and returns what it loaded: where it has blocked, it loads them again. With
-	 * attrs.debug it has no side effects. Where several IOMMUs are passed and one of them invalidates
-	 * while a later one blocks, all are asked once more.
+	 * called and returns what it loaded. Where it has blocked, and an IOMMU on the way of the
+	 * access has invalidated anything meanwhile, all of them are asked once more. With
+	 * attrs.debug it has no side effects.
 	 */
 	enum fh_tx (*translate)(void *state, uint64_t addr, unsigned access, unsigned index,
 				struct fh_attrs attrs, struct fh_translation *ret);

@@ -116,19 +116,17 @@ enum fh_tx fh_iommu_follow(struct fh_thread *t, struct fh_region *region, uint64
 	return FH_TX_OK;
 }
 
-/* R5, of what was asked before the last one. */
+/* R5. */
 static bool trail_is_stale(const struct fh_trail *trail)
 {
 	for (unsigned i = 0; i < trail->entered; i++) {
 		const struct fh_hop *hop = &trail->hop[i];
 
-		if (fh_object_has(&hop->iommu->region.object, FH_OBJECT_DETACHED))
-			return true;
 		/*
 		 * Acquire: as in hop(). An invalidation that begins after this load has its grace
 		 * period wait for the section that the caller is in.
 		 */
-		if (i + 1 < trail->entered &&
+		if (fh_object_has(&hop->iommu->region.object, FH_OBJECT_DETACHED) ||
 		    atomic_load_explicit(&hop->iommu->begun, memory_order_acquire) != hop->begun)
 			return true;
 	}

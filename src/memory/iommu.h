@@ -13,9 +13,10 @@
  *     Which IOMMU a notifier belongs to changes only under the topology lock as well.
  * R4. A wait pins its IOMMU until it has called `done`; a use pins it until it has ended.
  * R5. A translation may leave the read section, and grace periods pass meanwhile. Who goes through
- *     several IOMMUs is in the frames of all of them until it has arrived: that pins them. Then it
+ *     IOMMUs is in the frames of all of them until it has arrived: that pins them. Then it
  *     looks whether one of them has invalidated anything, or has gone, since it was asked; if so it
- *     starts again. (The last one has answered after it resumed: what it said holds.)
+ *     starts again. So what a use was made by is never older than it says, nor younger: a mapping
+ *     that was translated anew holds up no invalidation that began before.
  */
 #ifndef MEMORY_IOMMU_H
 #define MEMORY_IOMMU_H
