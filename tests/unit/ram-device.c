@@ -272,6 +272,34 @@ static void one_that_is_read_only_is_not_written(void **state)
 	assert_int_equal(value, 5);
 }
 
+static void a_store_marks_its_page(void **state)
+{
+	(void)state;
+	assert_int_equal(fh_dirty_start(bar, FH_DIRTY_USER0, NULL), FH_OK);
+	for (unsigned turn = 0; turn < 2; turn++) {
+		assert_int_equal(fh_space_store(memory, BASE + 8, 4, FH_LE, FH_ATTRS_NONE, 5),
+				 FH_TX_OK);
+		assert_true(fh_dirty_test_and_clear(bar, FH_DIRTY_USER0, 8, 4));
+	}
+	fh_dirty_stop(bar, FH_DIRTY_USER0);
+}
+
+static void byte_order_is_as_asked_for(void **state)
+{
+	uint64_t value;
+
+	(void)state;
+	for (unsigned turn = 0; turn < 2; turn++) {
+		assert_int_equal(fh_space_store(memory, BASE + 8, 4, FH_BE, FH_ATTRS_NONE,
+						0x11223344),
+				 FH_TX_OK);
+		assert_int_equal(watched.page[8], 0x11);
+		assert_int_equal(fh_space_load(memory, BASE + 8, 4, FH_BE, FH_ATTRS_NONE, &value),
+				 FH_TX_OK);
+		assert_int_equal(value, 0x11223344);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -287,6 +315,8 @@ int main(void)
 		TEST(sections_say_that_it_is_a_device),
 		TEST(accesses_without_side_effects_are_denied),
 		TEST(one_that_is_read_only_is_not_written),
+		TEST(a_store_marks_its_page),
+		TEST(byte_order_is_as_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
