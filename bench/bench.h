@@ -58,6 +58,7 @@ extern const struct fh_region_ops bench_serialised_ops;
 void bench_change(void);
 void bench_access(void);
 void bench_dirty(void);
+void bench_doorbell(void);
 void bench_growth(void);
 void bench_object(void);
 void bench_device(void);

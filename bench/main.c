@@ -124,7 +124,8 @@ int main(int argc, char **argv)
 			only = argv[++i];
 		} else {
 			fprintf(stderr, "usage: bench [--quick] [--json FILE] "
-					"[--only machine|object|device|access|change|dirty|growth]\n");
+					"[--only machine|object|device|access|change|dirty|doorbell|"
+					"growth]\n");
 			return 1;
 		}
 	}
@@ -138,6 +139,8 @@ int main(int argc, char **argv)
 		bench_access();
 	if (!only || strcmp(only, "dirty") == 0)
 		bench_dirty();
+	if (!only || strcmp(only, "doorbell") == 0)
+		bench_doorbell();
 	if (!only || strcmp(only, "growth") == 0)
 		bench_growth();
 	if (!only || strcmp(only, "change") == 0)
