@@ -150,7 +150,8 @@ static void eventfd_finalize(struct fh_object *object)
 	struct fh_eventfd *eventfd = eventfd_of(object);
 
 	fh_assert(!eventfd->region);
-	close(eventfd->fd);
+	if (fh_object_has(object, FH_OBJECT_BORN)) /* else it is the constructor's */
+		close(eventfd->fd);
 	fh_owner_unpin(object, eventfd->owner);
 }
 

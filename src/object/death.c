@@ -182,8 +182,14 @@ static void leave_one(struct fh_object *object)
 
 bool fh_object_settle(struct fh_object *object, uint32_t flags)
 {
-	const uint32_t were = fh_object_set_flags(object, flags | FH_OBJECT_SETTLED);
+	uint32_t were = atomic_load_explicit(&object->flags, memory_order_relaxed);
+	uint32_t now;
 
+	/* What left before it was born never is: its maker is told that there is nothing. */
+	do
+		now = were | FH_OBJECT_SETTLED | (were & FH_OBJECT_DISPOSING ? 0 : flags);
+	while (!atomic_compare_exchange_weak_explicit(&object->flags, &were, now,
+						      memory_order_seq_cst, memory_order_relaxed));
 	if ((were & FH_OBJECT_SETTLED) || !(were & FH_OBJECT_DISPOSING))
 		return false;
 	fh_object_call_dispose(object);

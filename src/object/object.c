@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/point.h"
 #include "base/rcu.h"
 #include "object/family.h"
 #include "object/machine.h"
@@ -185,6 +186,7 @@ static struct fh_object *create(struct fh_machine *m, struct fh_object *parent, 
 	ledger_add(object);
 	if (parent)
 		code = fh_object_link(parent, name, object, err);
+	FH_POINT("birth.linked");
 	if (code == FH_OK)
 		code = fh_properties_preset(object, err);
 	if (code == FH_OK)

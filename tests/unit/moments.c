@@ -7,6 +7,9 @@
 #include "support/flat.h"
 #include "support/probe.h"
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include "base/point.h"
 #include "support/scale.h"
 
@@ -255,6 +258,89 @@ static void listener_that_waits_for_a_space_that_ends_hears_nothing(void **state
 	drop(ram);
 }
 
+/* --- Births --------------------------------------------------------------------------------- */
+
+static unsigned released;
+
+static void count_release(void *state)
+{
+	(void)state;
+	released++;
+}
+
+struct birth {
+	struct fh_device *owner;
+	struct fh_region *region;
+};
+
+static void birth_run(void *arg)
+{
+	static const struct fh_region_ops ops = { .write = write_blocks, .release = count_release };
+	struct birth *birth = arg;
+
+	birth->region = fh_region_new_mmio(birth->owner, NULL, PAGE, &ops, NULL);
+}
+
+static void birth_of_ram_run(void *arg)
+{
+	static uint8_t bytes[64];
+	struct birth *birth = arg;
+
+	birth->region = fh_region_new_ram_ptr(birth->owner, NULL, sizeof(bytes), bytes,
+					      count_release, NULL);
+}
+
+/* Its owner leaves in the middle of the constructor, which fails: nothing was taken. */
+static void region_that_is_not_born_releases_nothing(void **state)
+{
+	static struct probe_hooks hooks;
+	void (*const births[])(void *arg) = { birth_run, birth_of_ram_run };
+
+	(void)state;
+	released = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		struct birth birth = { .owner = probe_plug(m, "owner", &hooks, BASE) };
+		struct worker worker;
+
+		fh_object_ref(birth.owner);
+		fh_point_arm("birth.linked");
+		worker_start(&worker, births[i], &birth);
+		assert_true(fh_point_wait("birth.linked"));
+		fh_device_unplug(birth.owner);
+		fh_point_release("birth.linked");
+		worker_join(&worker);
+		assert_null(birth.region);
+		fh_object_unref(birth.owner);
+		fh_machine_drain(m);
+		assert_int_equal(released, 0);
+	}
+}
+
+/* The number of its descriptor is somebody else's by the time the eventfd's memory goes. */
+static void eventfd_that_is_not_born_closes_its_descriptor_once(void **state)
+{
+	static const struct fh_region_ops ops = { .write = write_blocks };
+	const struct fh_eventfd_match match = { .size = 4 };
+	struct fh_region *regs = fh_region_new_mmio(m, NULL, PAGE, &ops, NULL);
+	const int fd = eventfd(0, EFD_CLOEXEC);
+	int others[4];
+
+	(void)state;
+	fh_object_ref(holder);
+	fh_object_dispose(holder);
+	fh_machine_drain(m);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_null(fh_eventfd_new(holder, regs, &match, fd, NULL));
+		others[i] = eventfd(0, EFD_CLOEXEC);
+	}
+	fh_machine_drain(m);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(close(others[i]), 0);
+	fh_object_unref(holder);
+	fh_object_unref(regs);
+	close(fd);
+}
+
 /* --- Nothing at all --------------------------------------------------------------------------- */
 
 static void count_done(void *state)
@@ -289,6 +375,8 @@ int main(void)
 		TEST(buffer_that_cannot_be_had_is_an_error),
 		TEST(window_that_ends_while_it_is_filled_remembers_nothing),
 		TEST(listener_that_waits_for_a_space_that_ends_hears_nothing),
+		TEST(region_that_is_not_born_releases_nothing),
+		TEST(eventfd_that_is_not_born_closes_its_descriptor_once),
 		TEST(what_is_asked_of_nothing_is_over_at_once),
 	};
 
