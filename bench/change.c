@@ -52,17 +52,13 @@ static size_t heap_bytes(void)
 	return info.uordblks + info.hblkhd;
 }
 
-static void map_build(struct map *map, size_t count)
+/* @spare: what edits replaced may lie about; else it is used again at once. */
+static void map_build(struct map *map, size_t count, bool spare)
 {
 	*map = (struct map){ .count = count, .random = 88172645463325252u };
 	map->m = fh_machine_new(NULL, NULL);
 	map->root = fh_space_root(fh_machine_memory(map->m));
 	map->regions = malloc(count * sizeof(*map->regions));
-
-	struct row *bytes = bench_row("region.bytes", "B");
-	struct row *build = bench_row("build.region", "ns");
-	const size_t before = heap_bytes();
-	const double start = bench_now();
 
 	/* One by one in random order: i * odd, modulo a power of two, visits every slot once. */
 	for (size_t i = 0; i < count; i++) {
@@ -76,12 +72,10 @@ static void map_build(struct map *map, size_t count)
 		map->regions[i] = map->regions[j];
 		map->regions[j] = swap;
 	}
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		fh_region_add(map->root, map->regions[i], i * STRIDE, 0);
-	if (count == 100000) {
-		bench_sample(build, (bench_now() - start) / (double)count);
-		fh_machine_drain(map->m);
-		bench_sample(bytes, (double)(heap_bytes() - before) / (double)count);
+		if (!spare && i % 64 == 0)
+			fh_machine_drain(map->m);
 	}
 }
 
@@ -91,6 +85,25 @@ static void map_free(struct map *map)
 		fh_object_unref(map->regions[i]);
 	free(map->regions);
 	fh_machine_destroyp(&map->m);
+}
+
+/* What one region costs to put in, and what it takes. */
+static void map_each(size_t count)
+{
+	const double start = bench_now();
+	struct map map;
+
+	map_build(&map, count, true);
+	bench_sample(bench_row("build.region", "ns"), (bench_now() - start) / (double)count);
+	map_free(&map);
+
+	const size_t before = heap_bytes();
+
+	map_build(&map, count, false);
+	fh_machine_drain(map.m);
+	bench_sample(bench_row("region.bytes", "B"),
+		     (double)(heap_bytes() - before) / (double)count - sizeof(*map.regions));
+	map_free(&map);
 }
 
 struct costs {
@@ -153,7 +166,7 @@ static void bench_sizes(void)
 	struct map maps[SIZES];
 
 	for (size_t s = 0; s < SIZES; s++)
-		map_build(&maps[s], sizes[s].count);
+		map_build(&maps[s], sizes[s].count, true);
 	for (int sample = 0; sample < 11; sample++)
 		for (size_t s = 0; s < SIZES; s++) {
 			const struct costs costs = map_changes(&maps[s], bench_scale(1500));
@@ -177,7 +190,7 @@ static void bench_spaces(const char *name, bool sharable)
 	struct fh_region *containers[SPACES], *aliases[SPACES];
 	struct fh_space *spaces[SPACES];
 
-	map_build(&map, 1000);
+	map_build(&map, 1000, true);
 	for (size_t i = 0; i < SPACES; i++) {
 		const uint64_t shift = sharable ? 0 : 0x1000 * (i + 1);
 
@@ -201,6 +214,7 @@ static void bench_spaces(const char *name, bool sharable)
 
 void bench_change(void)
 {
+	map_each(100000);
 	bench_sizes();
 	bench_spaces("change.spaces64.shared", true);
 	bench_spaces("change.spaces64.apart", false);
