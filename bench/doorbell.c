@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What doorbells cost: a store that signals an eventfd, with and without a look at its data, beside
- * one that calls a device, and beside the bare system call; stores to coalesced ranges, beside those
- * that somebody keeps and brings 64 at a time.
+ * one that calls a device, and beside the bare system call; stores to coalesced ranges, beside
+ * those that somebody keeps and brings 64 at a time.
  */
 #include "bench.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define PAGE  UINT64_C(0x1000)
-#define PLAIN UINT64_C(0x10000) /* three pages of registers */
-#define RUNG  (PLAIN + PAGE)
+#define PAGE	 UINT64_C(0x1000)
+#define PLAIN	 UINT64_C(0x10000) /* three pages of registers */
+#define RUNG	 (PLAIN + PAGE)
 #define GATHERED (PLAIN + 2 * PAGE)
-#define BATCH 64
+#define BATCH	 64
 
 struct board {
 	struct fh_machine *m;

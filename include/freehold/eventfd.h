@@ -67,8 +67,8 @@ FH_API struct fh_eventfd *fh_eventfd_destroy(struct fh_eventfd *eventfd);
  * that have coalesced_flush are asked to bring what they keep
  * - before any access through the library to registers of a device that has coalesced ranges: of
  *   all regions with the same owner, whichever of them has the ranges;
- * - before any access to a region that is marked with fh_region_set_flush_coalesced(). A device marks
- *   so what depends on coalesced ranges of another;
+ * - before any access to a region that is marked with fh_region_set_flush_coalesced(). A device
+ *   marks so what depends on coalesced ranges of another;
  * - before the state of devices is saved or restored, and before a reset;
  * - by fh_machine_flush_coalesced().
  * Not before accesses with attrs.debug or attrs.memory_only, and reads of a ROM device in ROM mode.

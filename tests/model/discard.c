@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Parts of memory come and go at random, listeners join, leave and refuse now and then: what each is
- * told, and what is there and in it afterwards, is what a naive oracle has. After a refusal
+ * Parts of memory come and go at random, listeners join, leave and refuse now and then: what each
+ * is told, and what is there and in it afterwards, is what a naive oracle has. After a refusal
  * everything is as before.
  *
  *	FH_TEST_EFFORT=N	so many per cent of the usual number of edits

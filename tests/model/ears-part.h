@@ -2,8 +2,8 @@
 /*
  * What the files of the listeners share: ears.c expects, ears-hear.c hears.
  *
- * A *round* is what one commit has to tell the listeners of one space; a *turn*, a listener's part of
- * it. One that joins or leaves has a round of its own.
+ * A *round* is what one commit has to tell the listeners of one space; a *turn*, a listener's part
+ * of it. One that joins or leaves has a round of its own.
  *
  * R1. Turns are made before the library is called and are taken up in order. What is said is
  *     compared as it is said.

@@ -41,8 +41,8 @@ bool ears_wait_for_space(const struct ears *ears, int space);
 void ears_check_asked(struct ears *ears, const struct model *model, bool asked);
 
 /*
- * Bits of those bytes have been asked for, and perhaps taken: listeners of spaces that show them were
- * told.
+ * Bits of those bytes have been asked for, and perhaps taken: listeners of spaces that show them
+ * were told.
  */
 void ears_check_logs(struct ears *ears, struct picture *const shown[],
 		     const struct fh_region *region, uint64_t first, uint64_t last, bool taken);

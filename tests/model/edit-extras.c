@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What edits of eventfds, coalesced ranges and logs do to the model; see edit.h. The rules are those
- * of eventfd.h and dirty.h.
+ * What edits of eventfds, coalesced ranges and logs do to the model; see edit.h. The rules are
+ * those of eventfd.h and dirty.h.
  */
 #include <inttypes.h>
 
@@ -156,7 +156,8 @@ void op_print_extra(const struct op *op, FILE *out)
 {
 	static const char *const names[OP_KINDS] = {
 		[OP_EVENTFD_NEW] = "new eventfd", [OP_EVENTFD_DESTROY] = "destroy eventfd",
-		[OP_COALESCE] = "coalesce region", [OP_COALESCE_CLEAR] = "coalesce nothing of region",
+		[OP_COALESCE] = "coalesce region",
+		[OP_COALESCE_CLEAR] = "coalesce nothing of region",
 		[OP_FLUSH] = "set flush of region", [OP_LOG_START] = "log region",
 		[OP_LOG_STOP] = "do not log region", [OP_LOG_ALL] = "log everything",
 		[OP_LOG_ALL_STOP] = "do not log everything", [OP_STORE] = "store to space",
@@ -166,8 +167,8 @@ void op_print_extra(const struct op *op, FILE *out)
 	fprintf(out, "%s %d", names[op->kind], op->slot);
 	switch (op->kind) {
 	case OP_EVENTFD_NEW:
-		fprintf(out, " of owner %d, for region %d at %#" PRIx64 ", size %" PRIu64, op->owner,
-			op->other, op->addr, op->size);
+		fprintf(out, " of owner %d, for region %d at %#" PRIx64 ", size %" PRIu64,
+			op->owner, op->other, op->addr, op->size);
 		if (op->flag)
 			fprintf(out, ", data %#x", (unsigned)op->priority);
 		break;

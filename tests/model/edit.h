@@ -106,8 +106,8 @@ bool model_apply_extra(struct model *model, const struct op *op, enum fh_code *r
 bool model_region_used(const struct model *model, int slot);
 bool model_owner_used(const struct model *model, int slot);
 /*
- * The second half of the disposal of those owners that were hidden first, together. False: there are
- * none.
+ * The second half of the disposal of those owners that were hidden first, together. False: there
+ * are none.
  */
 bool model_settle(struct model *model);
 /* The owner, with all below it, which is hidden, ends before those that wait already. */

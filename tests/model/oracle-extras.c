@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Eventfds, coalesced ranges and logs of views, by looking at every pair of a range and an extra. See
- * oracle-extras.h.
+ * Eventfds, coalesced ranges and logs of views, by looking at every pair of a range and an extra.
+ * See oracle-extras.h.
  */
 #include <stdlib.h>
 #include <string.h>

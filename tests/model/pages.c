@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Dirty pages, as the oracle has them: a bit for each page of a region and each client that logs it.
+ * Dirty pages, as the oracle has them: a bit for each page of a region and each client that logs
+ * it.
  */
 #include <inttypes.h>
 #include <string.h>

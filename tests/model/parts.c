@@ -38,8 +38,8 @@ static struct parts_call *next_call(struct parts *parts, int listener)
 	return NULL;
 }
 
-static enum fh_code on_call(struct parts_listener *listener, struct fh_region *region, bool populate,
-			    uint64_t offset, uint64_t size)
+static enum fh_code on_call(struct parts_listener *listener, struct fh_region *region,
+			    bool populate, uint64_t offset, uint64_t size)
 {
 	struct parts *parts = listener->parts;
 	const int slot = (int)(listener - parts->listeners);
@@ -49,7 +49,8 @@ static enum fh_code on_call(struct parts_listener *listener, struct fh_region *r
 	if (!call || call->listener != slot || call->populate != populate ||
 	    call->offset != offset || call->size != size ||
 	    region != parts->regions[listener->region].real) {
-		parts_fail(parts, "listener %d is told that %#" PRIx64 " bytes from %#" PRIx64 " %s",
+		parts_fail(parts,
+			   "listener %d is told that %#" PRIx64 " bytes from %#" PRIx64 " %s",
 			   slot, size, offset, populate ? "come" : "go");
 		return FH_OK;
 	}

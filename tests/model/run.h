@@ -6,8 +6,9 @@
  *	FH_MODEL_SEED=N		another run; "random" for one of no choice
  *	FH_MODEL_WORLD=N	one world of it alone
  *
- * The library is used in a child process, so that its own assertions are findings as well. From what
- * fails the parent takes away everything without which it fails too, by trying, and prints the rest.
+ * The library is used in a child process, so that its own assertions are findings as well. From
+ * what fails the parent takes away everything without which it fails too, by trying, and prints the
+ * rest.
  */
 #ifndef MODEL_RUN_H
 #define MODEL_RUN_H
