@@ -225,28 +225,32 @@ static void store_pinned(struct choice *choice)
 	fh_pinned_unpin(pinned);
 }
 
+/* Memory itself, or a bounce buffer for what is there instead. */
 static void store_mapped(struct choice *choice)
 {
 	const struct model_region *region = region_of(choice);
-	const bool usable = region && !choice->section->readonly &&
+	const bool bounce = rng_chance(&choice->rng, 50);
+	const unsigned flags = FH_MAP_WRITE | (bounce ? 0 : FH_MAP_DIRECT_ONLY);
+	const bool memory = region && !choice->section->readonly &&
 			    (region->kind == FH_REGION_RAM || region->kind == FH_REGION_RAM_DEVICE);
+	const bool usable = memory || (bounce && region && region->kind != FH_REGION_RESERVATION);
 	uint64_t size = put_bytes(choice);
 	struct fh_mapped mapped;
 	struct fh_mapping *mapping =
-		fh_space_map(space_of(choice), choice->addr, size,
-			     FH_MAP_WRITE | FH_MAP_DIRECT_ONLY, FH_ATTRS_NONE, holder_of(choice),
-			     &mapped);
+		fh_space_map(space_of(choice), choice->addr, size, flags, FH_ATTRS_NONE,
+			     holder_of(choice), &mapped);
 
-	if (!!mapping != usable)
-		world_fail(choice->world, "memory is%s mapped", mapping ? "" : " not");
+	if (!!mapping != usable || (mapping && mapped.bounced == memory))
+		world_fail(choice->world, "%s is mapped", !mapping ? "nothing"
+						  : mapped.bounced ? "a bounce buffer" : "memory");
 	if (!mapping || !usable)
 		return;
+	if (mapped.size - 1 > choice->section->last - choice->addr)
+		world_fail(choice->world, "more is mapped than is there");
 	size = rng_below(&choice->rng, mapped.size + 1);
 	if (size > 0)
 		expect(choice, size, false, false, choice->section);
-	if (size > 0 && choice->addr + (size - 1) > choice->section->last)
-		world_fail(choice->world, "more is mapped than is there");
-	memset(mapped.ptr, 1, size);
+	memcpy(mapped.ptr, choice->bytes, size);
 	fh_mapping_unmap(mapping, size);
 }
 
@@ -298,8 +302,8 @@ void stores_store(struct world *world, const struct op *op)
 {
 	static void (*const ways[])(struct choice *choice) = {
 		store_typed, store_typed, store_typed, store_typed, store_bulk, store_bulk,
-		store_fill, store_cached, store_pinned, store_mapped, store_atomic,
-		store_to_region,
+		store_fill, store_cached, store_pinned, store_mapped, store_mapped,
+		store_atomic, store_to_region,
 	};
 	struct choice choice;
 
