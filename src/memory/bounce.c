@@ -8,6 +8,7 @@
 #include "memory/chain.h"
 #include "memory/dirty.h"
 #include "memory/iommu.h"
+#include "memory/extras.h"
 #include "memory/lookaside.h"
 #include "memory/room.h"
 #include "memory/transfer.h"
@@ -91,8 +92,9 @@ static enum fh_tx bounce_run(struct fh_thread *t, struct fh_region *region,
 			fh_transfer_fail(transfer, transfer->left, FH_TX_DECODE_ERROR);
 			break;
 		}
-		offset += fh_transfer_part(transfer, t, region, bounce->range_flags, offset,
-					   transfer->left);
+		offset += fh_transfer_part(transfer, t, region,
+					   fh_extras_flags_now(region, bounce->range_flags),
+					   offset, transfer->left);
 		FH_POINT("bounce.between");
 	}
 	fh_chain_settle(t);

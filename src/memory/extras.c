@@ -29,6 +29,8 @@ struct fh_extras *fh_extras_of(struct fh_region *region)
 		links->extras->region = region;
 		fh_list_init(&links->extras->changed_link);
 		fh_list_init(&links->extras->gather_link);
+		/* Release: pairs with the acquire in fh_extras_flags_now(). */
+		fh_object_set_flags(&region->object, FH_OBJECT_EXTRAS);
 	}
 	return links->extras;
 }
@@ -108,12 +110,13 @@ void fh_extras_detach(struct fh_region *region)
 {
 	struct fh_extras *extras = region->links ? region->links->extras : NULL;
 
-	if (!extras || extras->eventfds.count + extras->coalesced.count == 0)
+	if (!extras || (extras->eventfds.count + extras->coalesced.count == 0 && !extras->flush))
 		return;
 	for (size_t i = 0; i < extras->eventfds.count; i++)
 		fh_eventfd_cut_off(extras->eventfds.at[i]);
 	extras->eventfds.count = 0;
 	extras->coalesced.count = 0;
+	extras->flush = false;
 	fh_extras_changed(extras);
 }
 
@@ -145,7 +148,7 @@ static struct fh_extra_table *table_new(const struct fh_extras *extras)
 	const size_t spans = extras->coalesced.count;
 	struct fh_extra_table *table;
 
-	if (count + spans == 0)
+	if (count + spans == 0 && !extras->flush)
 		return NULL;
 	table = fh_alloc(table_bytes(count, spans));
 	table->count = count;
@@ -153,9 +156,28 @@ static struct fh_extra_table *table_new(const struct fh_extras *extras)
 		table->events[i] = fh_eventfd_event(extras->eventfds.at[i]);
 	table->coalesced = (struct fh_span *)(table->events + count);
 	table->coalesced_count = spans;
+	table->flush = extras->flush;
 	if (spans > 0)
 		memcpy(table->coalesced, extras->coalesced.at, spans * sizeof(struct fh_span));
 	return table;
+}
+
+uint32_t fh_extras_flags_now(const struct fh_region *region, uint32_t flags)
+{
+	const struct fh_extra_table *table = NULL;
+
+	if (!fh_region_has_callbacks(region))
+		return flags;
+	/* Acquire: in fh_object_has(), from fh_extras_of(). */
+	if (fh_object_has(&region->object, FH_OBJECT_EXTRAS))
+		table = fh_extras_table(region);
+	flags &= ~(uint32_t)(FH_RANGE_EVENTFD | FH_RANGE_FLUSH);
+	if (table && table->count > 0)
+		flags |= FH_RANGE_EVENTFD;
+	if ((table && (table->flush || table->coalesced_count > 0)) ||
+	    fh_object_has(region->owner, FH_OBJECT_GATHERS))
+		flags |= FH_RANGE_FLUSH;
+	return flags;
 }
 
 static void table_retired(struct fh_deferred *deferred)

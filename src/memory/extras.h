@@ -16,6 +16,8 @@
  * R5. All regions with coalesced ranges are in topology->gathering. Their owners have
  *     FH_OBJECT_GATHERS, so that all registers of such an owner show with FH_RANGE_FLUSH; where it
  *     changes, they are touched.
+ * R6. Who has kept the flags of a range over read sections (pinned sections, bounce buffers) has
+ *     these flags looked up again. FH_OBJECT_EXTRAS says that there is something to look at.
  */
 #ifndef MEMORY_EXTRAS_H
 #define MEMORY_EXTRAS_H
@@ -37,6 +39,7 @@ struct fh_extra_table {
 	struct fh_deferred retire;
 	struct fh_span *coalesced; /* in order, disjoint; behind the events */
 	size_t coalesced_count;
+	bool flush; /* fh_region_set_flush_coalesced() */
 	size_t count;
 	struct fh_extra_event events[]; /* by offset; at one offset the most specific first */
 };
@@ -55,6 +58,12 @@ struct fh_extras {
 
 /* How the region shows, as far as it is this: internal flags. Topology lock held. */
 uint32_t fh_extras_flags(const struct fh_region *region);
+
+/*
+ * The flags that a range of the region had when it was found, with these as they are now (R6). In a
+ * read section.
+ */
+uint32_t fh_extras_flags_now(const struct fh_region *region, uint32_t flags);
 
 /* What is published. In a read section, R3; or under the topology lock. */
 static inline const struct fh_extra_table *fh_extras_table(const struct fh_region *region)

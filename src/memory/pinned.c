@@ -13,6 +13,7 @@
  *     callback's frame.
  */
 #include "memory/chain.h"
+#include "memory/extras.h"
 #include "memory/lookaside.h"
 #include "memory/space.h"
 #include "memory/transfer.h"
@@ -87,7 +88,10 @@ static enum fh_tx pinned_run(struct fh_pinned *pinned, uint64_t offset,
 		const uint64_t most = pin->aux[AUX_MOST] - offset;
 		const uint64_t size = transfer->left - 1 > most ? most + 1 : transfer->left;
 
-		offset += fh_transfer_part(transfer, t, region, (uint32_t)pin->aux[AUX_FLAGS],
+		const uint32_t flags =
+			fh_extras_flags_now(region, (uint32_t)pin->aux[AUX_FLAGS]);
+
+		offset += fh_transfer_part(transfer, t, region, flags,
 					   pin->aux[AUX_OFFSET] + offset, size);
 		FH_POINT("access.between");
 	}

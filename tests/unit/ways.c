@@ -324,6 +324,46 @@ static void every_way_asks_for_what_was_coalesced(void **state)
 	fh_object_unref(ear);
 }
 
+/* Stores by what was found before there was an eventfd, and before anybody was to be asked. */
+static void what_was_found_before_signals_and_asks_as_well(void **state)
+{
+	static const struct fh_listener_ops ops = { .coalesced_flush = count_flush };
+	const struct fh_eventfd_match match = { .offset = 0x10 };
+	const int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	const uint32_t word = WORD;
+	unsigned asked = 0;
+	struct fh_listener *ear = fh_listener_new(m, memory, 0, &ops, &asked);
+	struct fh_section section;
+	struct fh_mapped mapped;
+	struct fh_pinned *pinned = fh_space_find(memory, REGS + 0x10, 4, holder, &section);
+	struct fh_mapping *buffer = fh_space_map(memory, REGS + 0x10, 4, FH_MAP_WRITE,
+						 FH_ATTRS_NONE, holder, &mapped);
+	uint64_t count = 0;
+
+	(void)state;
+	assert_int_equal(fh_pinned_write(pinned, 0, &word, 4, FH_ATTRS_NONE), FH_TX_OK);
+	assert_int_equal(stores, 1);
+	assert_int_equal(asked, 0);
+	struct fh_eventfd *doorbell = fh_eventfd_new(m, regs, &match, fd, NULL);
+
+	assert_int_equal(fh_region_set_flush_coalesced(regs, true), FH_OK);
+	assert_int_equal(fh_pinned_write(pinned, 0, &word, 4, FH_ATTRS_NONE), FH_TX_OK);
+	assert_int_equal(asked, 1);
+	assert_int_equal(fh_mapping_unmap(buffer, 4), FH_TX_OK);
+	assert_int_equal(asked, 2);
+	assert_int_equal(read(fd, &count, sizeof(count)), sizeof(count));
+	assert_int_equal(count, 2);
+	assert_int_equal(stores, 1);
+	fh_object_unref(doorbell);
+	assert_int_equal(fh_region_set_flush_coalesced(regs, false), FH_OK);
+	assert_int_equal(fh_pinned_write(pinned, 0, &word, 4, FH_ATTRS_NONE), FH_TX_OK);
+	assert_int_equal(stores, 2);
+	assert_int_equal(asked, 2);
+	fh_pinned_unpin(pinned);
+	fh_object_unref(ear);
+	close(fd);
+}
+
 static void attributes_go_along_in_every_way(void **state)
 {
 	const struct fh_attrs all = { .requester = 0x1234, .secure = true, .user = true,
@@ -361,6 +401,7 @@ int main(void)
 		TEST(debug_writes_rom_and_marks_it_in_every_way_and_nobody_else),
 		TEST(every_way_to_write_signals_the_eventfd),
 		TEST(every_way_asks_for_what_was_coalesced),
+		TEST(what_was_found_before_signals_and_asks_as_well),
 		TEST(attributes_go_along_in_every_way),
 	};
 
