@@ -192,9 +192,14 @@ static void bench_iommu(struct board *board)
 	static const struct fh_iommu_ops ops = { .translate = translate };
 	struct fh_region *iommu = fh_region_new_iommu(board->m, NULL, RAM_SIZE, &ops, board);
 	struct fh_space *bus = fh_space_new(board->m, NULL, iommu);
+	struct fh_cached *cached = fh_cached_new(board->m, bus, 0, 0x1000, FH_ATTRS_NONE);
+	const size_t count = bench_scale(500000);
 
-	for (int sample = 0; sample < 11; sample++)
-		bench_sample(bench_row("iommu.read8", "ns"), iommu_load8(bus, bench_scale(500000)));
+	for (int sample = 0; sample < 11; sample++) {
+		bench_sample(bench_row("iommu.read8", "ns"), iommu_load8(bus, count));
+		bench_sample(bench_row("iommu.cached8", "ns"), cached_load8(cached, count));
+	}
+	fh_object_unref(cached);
 	fh_object_unref(bus);
 	fh_object_unref(iommu);
 }

@@ -96,6 +96,12 @@ static enum fh_tx run(struct fh_thread *t, struct fh_space *space, uint64_t addr
 	return transfer->worst;
 }
 
+enum fh_tx fh_access_run(struct fh_thread *t, struct fh_space *space, uint64_t addr,
+			 struct fh_transfer *transfer)
+{
+	return run(t, space, addr, transfer);
+}
+
 /* --- Typed ---------------------------------------------------------------------------------- */
 
 /*

@@ -12,37 +12,16 @@
  * R3. The window holds its space, from birth to its own finalize, and nothing else.
  * R4. Detached: nothing is remembered any more, and all accesses are decode errors.
  */
-#include "freehold/cached.h"
+#include "memory/cached.h"
 
 #include <string.h>
 
 #include "base/alloc.h"
 #include "memory/chain.h"
-#include "memory/lookaside.h"
 #include "memory/ram.h"
 #include "memory/space.h"
 
 #define FH_ASIDE __attribute__((noinline))
-
-/* R1, R2. Of the bytes from the window's start on, as far as its first range goes. */
-struct sight {
-	uint64_t view_id;
-	const struct fh_view_leaf *leaf;
-	uint64_t generation;
-	uint64_t span; /* bytes of the window, less one */
-	uint8_t *ptr;  /* at the window's start */
-	unsigned direct; /* enum fh_direct: what is accessed in place */
-	struct fh_deferred deferred;
-};
-
-struct fh_cached {
-	struct fh_object object;
-	_Atomic(struct sight *) sight __attribute__((aligned(64))); /* NULL: none */
-	struct fh_space *space; /* C, as all that follows */
-	uint64_t addr;
-	uint64_t most; /* bytes of the window, less one */
-	struct fh_attrs attrs;
-};
 
 static struct fh_cached *cached_of(struct fh_object *object)
 {
@@ -53,11 +32,11 @@ static struct fh_cached *cached_of(struct fh_object *object)
 
 static void sight_free(struct fh_deferred *deferred)
 {
-	fh_free(fh_container_of(deferred, struct sight, deferred));
+	fh_free(fh_container_of(deferred, struct fh_sight, deferred));
 }
 
 /* Put another in its place, if it is still there. */
-static bool sight_replace(struct fh_cached *cached, struct sight *old, struct sight *fresh)
+static bool sight_replace(struct fh_cached *cached, struct fh_sight *old, struct fh_sight *fresh)
 {
 	/* Release: pairs with the acquire in sight_get(). */
 	if (!atomic_compare_exchange_strong_explicit(&cached->sight, &old, fresh,
@@ -71,11 +50,11 @@ static bool sight_replace(struct fh_cached *cached, struct sight *old, struct si
 }
 
 /* What is remembered, if it holds for that much and for that use. In a read section. */
-static inline struct sight *sight_get(const struct fh_cached *cached, uint64_t offset,
-				      uint64_t size)
+static inline struct fh_sight *sight_get(const struct fh_cached *cached, uint64_t offset,
+					 uint64_t size)
 {
 	/* Acquire: pairs with the release in sight_replace(). */
-	struct sight *sight = atomic_load_explicit(&cached->sight, memory_order_acquire);
+	struct fh_sight *sight = atomic_load_explicit(&cached->sight, memory_order_acquire);
 	/* Acquire: pairs with the release with which a space gets another view. */
 	const uint64_t view_id =
 		atomic_load_explicit(&cached->space->view_id, memory_order_acquire);
@@ -90,12 +69,12 @@ static inline struct sight *sight_get(const struct fh_cached *cached, uint64_t o
 /* Look at what is there now, and remember it. In a read section. */
 static void sight_renew(struct fh_cached *cached)
 {
-	struct sight *old = atomic_load_explicit(&cached->sight, memory_order_acquire);
+	struct fh_sight *old = atomic_load_explicit(&cached->sight, memory_order_acquire);
 	/* Acquire: pairs with the release with which a space gets another set. */
 	const struct fh_view_set *set =
 		atomic_load_explicit(&cached->space->set, memory_order_acquire);
 	struct fh_view_hit hit;
-	struct sight *fresh;
+	struct fh_sight *fresh;
 
 	if (old && old->view_id == atomic_load_explicit(&cached->space->view_id,
 							memory_order_acquire) &&
@@ -112,11 +91,12 @@ static void sight_renew(struct fh_cached *cached)
 	if (generation == FH_VIEW_NEVER)
 		return;
 	fresh = fh_alloc(sizeof(*fresh));
-	*fresh = (struct sight){
+	*fresh = (struct fh_sight){
 		.view_id = set->id,
 		.leaf = hit.leaf,
 		.generation = generation,
 		.span = rest < cached->most ? rest : cached->most,
+		.iommu = region->kind == FH_REGION_IOMMU,
 	};
 	if (fh_attrs_permit(cached->attrs, region))
 		fresh->direct = fh_direct(region, range.flags);
@@ -129,6 +109,44 @@ static void sight_renew(struct fh_cached *cached)
 }
 
 /* --- Accesses ------------------------------------------------------------------------------- */
+
+static enum fh_tx load_far(struct fh_cached *cached, const struct fh_sight *sight, uint64_t offset,
+			   unsigned size, enum fh_order order, uint64_t *ret_value)
+{
+	uint64_t value = 0;
+	const enum fh_tx tx = fh_cached_far(
+		cached, sight, offset,
+		&(struct fh_transfer){ .kind = FH_TRANSFER_READ,
+				       .typed = true,
+				       .attrs = cached->attrs,
+				       .to = (uint8_t *)&value,
+				       .left = size });
+
+	*ret_value = order == FH_BE ? fh_swap(value, size) : value;
+	return tx;
+}
+
+static enum fh_tx store_far(struct fh_cached *cached, const struct fh_sight *sight, uint64_t offset,
+			    unsigned size, enum fh_order order, uint64_t value)
+{
+	const uint64_t low = value & (UINT64_MAX >> (64 - 8 * size));
+	const uint64_t bytes = order == FH_BE ? fh_swap(low, size) : low;
+
+	return fh_cached_far(cached, sight, offset,
+			     &(struct fh_transfer){ .kind = FH_TRANSFER_WRITE,
+						    .typed = true,
+						    .attrs = cached->attrs,
+						    .from = (const uint8_t *)&bytes,
+						    .left = size });
+}
+
+/* What is there now, if it holds for that much. */
+static const struct fh_sight *sight_renew_for(struct fh_cached *cached, uint64_t offset,
+					      uint64_t size)
+{
+	sight_renew(cached);
+	return sight_get(cached, offset, size);
+}
 
 /* All of it lies in the window, which has not been detached; else it is a decode error. */
 static bool cached_may(struct fh_cached *cached, uint64_t offset, uint64_t size)
@@ -145,9 +163,13 @@ static FH_ASIDE enum fh_tx load_other(struct fh_cached *cached, uint64_t offset,
 
 	*ret_value = 0;
 	if (cached_may(cached, offset, size)) {
-		sight_renew(cached);
-		tx = fh_space_load(cached->space, cached->addr + offset, size, order,
-				   cached->attrs, ret_value);
+		const struct fh_sight *sight = sight_renew_for(cached, offset, size);
+
+		if (sight && sight->iommu)
+			tx = load_far(cached, sight, offset, size, order, ret_value);
+		else
+			tx = fh_space_load(cached->space, cached->addr + offset, size, order,
+					   cached->attrs, ret_value);
 	}
 	fh_rcu_read_end(fh_thread_self());
 	return tx;
@@ -159,9 +181,13 @@ static FH_ASIDE enum fh_tx store_other(struct fh_cached *cached, uint64_t offset
 	enum fh_tx tx = FH_TX_DECODE_ERROR;
 
 	if (cached_may(cached, offset, size)) {
-		sight_renew(cached);
-		tx = fh_space_store(cached->space, cached->addr + offset, size, order,
-				    cached->attrs, value);
+		const struct fh_sight *sight = sight_renew_for(cached, offset, size);
+
+		if (sight && sight->iommu)
+			tx = store_far(cached, sight, offset, size, order, value);
+		else
+			tx = fh_space_store(cached->space, cached->addr + offset, size, order,
+					    cached->attrs, value);
 	}
 	fh_rcu_read_end(fh_thread_self());
 	return tx;
@@ -186,7 +212,7 @@ static FH_COLD enum fh_tx store_first(struct fh_cached *cached, uint64_t offset,
 static inline void *cached_memory(const struct fh_cached *cached, uint64_t offset, unsigned size,
 				  unsigned direct)
 {
-	const struct sight *sight = sight_get(cached, offset, size);
+	const struct fh_sight *sight = sight_get(cached, offset, size);
 
 	if (FH_UNLIKELY(!sight || !(sight->direct & direct) || !fh_size_is_whole(size)))
 		return NULL;
@@ -246,15 +272,22 @@ enum fh_tx fh_cached_read(struct fh_cached *cached, uint64_t offset, void *buffe
 		return FH_TX_OK;
 	fh_chain_assert_may_access(t);
 	fh_rcu_read_begin(t);
-	const struct sight *sight = sight_get(cached, offset, size);
+	const struct fh_sight *sight = sight_get(cached, offset, size);
 
 	if (FH_LIKELY(sight && (sight->direct & FH_DIRECT_READ))) {
 		fh_ram_read(buffer, sight->ptr + offset, size);
 		tx = FH_TX_OK;
 	} else if (cached_may(cached, offset, size)) {
-		sight_renew(cached);
-		tx = fh_space_read(cached->space, cached->addr + offset, buffer, size,
-				   cached->attrs);
+		sight = sight_renew_for(cached, offset, size);
+		if (sight && sight->iommu)
+			tx = fh_cached_far(cached, sight, offset,
+				 &(struct fh_transfer){ .kind = FH_TRANSFER_READ,
+							.attrs = cached->attrs,
+							.to = buffer,
+							.left = size });
+		else
+			tx = fh_space_read(cached->space, cached->addr + offset, buffer, size,
+					   cached->attrs);
 	} else {
 		memset(buffer, 0, size);
 	}
@@ -272,15 +305,22 @@ enum fh_tx fh_cached_write(struct fh_cached *cached, uint64_t offset, const void
 		return FH_TX_OK;
 	fh_chain_assert_may_access(t);
 	fh_rcu_read_begin(t);
-	const struct sight *sight = sight_get(cached, offset, size);
+	const struct fh_sight *sight = sight_get(cached, offset, size);
 
 	if (FH_LIKELY(sight && (sight->direct & FH_DIRECT_STORE))) {
 		fh_ram_write(sight->ptr + offset, buffer, size);
 		tx = FH_TX_OK;
 	} else if (cached_may(cached, offset, size)) {
-		sight_renew(cached);
-		tx = fh_space_write(cached->space, cached->addr + offset, buffer, size,
-				    cached->attrs);
+		sight = sight_renew_for(cached, offset, size);
+		if (sight && sight->iommu)
+			tx = fh_cached_far(cached, sight, offset,
+				 &(struct fh_transfer){ .kind = FH_TRANSFER_WRITE,
+							.attrs = cached->attrs,
+							.from = buffer,
+							.left = size });
+		else
+			tx = fh_space_write(cached->space, cached->addr + offset, buffer, size,
+					    cached->attrs);
 	}
 	fh_rcu_read_end(t);
 	return tx;
@@ -291,12 +331,13 @@ enum fh_tx fh_cached_write(struct fh_cached *cached, uint64_t offset, const void
 static void cached_detach(struct fh_object *object)
 {
 	struct fh_cached *cached = cached_of(object);
-	struct sight *sight;
+	struct fh_sight *sight;
 
 	/* R4. Who renews it at this moment looks at the flag afterwards. */
 	do
 		sight = atomic_load_explicit(&cached->sight, memory_order_acquire);
 	while (sight && !sight_replace(cached, sight, NULL));
+	fh_cached_drop_way(cached);
 }
 
 static void cached_finalize(struct fh_object *object)
@@ -305,6 +346,7 @@ static void cached_finalize(struct fh_object *object)
 
 	/* Relaxed: nobody else has the window any more. */
 	fh_free(atomic_load_explicit(&cached->sight, memory_order_relaxed));
+	fh_free(atomic_load_explicit(&cached->way, memory_order_relaxed));
 	fh_object_unhold(&cached->space->object);
 }
 

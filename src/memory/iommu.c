@@ -5,6 +5,9 @@
  */
 #include "memory/iommu.h"
 
+#include <stddef.h>
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/point.h"
 #include "base/reaper.h"
@@ -18,6 +21,11 @@
 static uint64_t clip(uint64_t addr, uint64_t last, uint64_t size)
 {
 	return size - 1 > last - addr ? last - addr + 1 : size;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
 }
 
 /*
@@ -88,7 +96,14 @@ static enum fh_tx hop(struct fh_thread *t, struct fh_iommu *iommu, uint64_t offs
 		trail->size = clip(addr, fh_view_hole_last(root, addr), trail->size);
 		return FH_TX_DECODE_ERROR;
 	}
+	taken->leaf = hit.leaf;
+	taken->generation = to.space->object.machine == iommu->region.object.machine ?
+				    fh_view_leaf_generation(hit.leaf) :
+				    FH_VIEW_NEVER;
+	trail->permissions &= to.permissions;
 	trail->range = fh_view_hit_range(hit);
+	trail->before = least(trail->before, least(offset - to.first, addr - trail->range.first));
+	trail->after = least(trail->after, least(to.last - offset, trail->range.last - addr));
 	trail->range.offset += addr - trail->range.first;
 	trail->range.first = addr;
 	trail->size = clip(addr, trail->range.last, trail->size);
@@ -100,6 +115,8 @@ enum fh_tx fh_iommu_follow(struct fh_thread *t, struct fh_region *region, uint64
 			   struct fh_trail *ret)
 {
 	ret->size = size;
+	ret->before = ret->after = UINT64_MAX;
+	ret->permissions = FH_IOMMU_READ | FH_IOMMU_WRITE;
 	ret->hops = 0;
 	ret->entered = 0;
 	ret->seen = t->left;
@@ -153,6 +170,9 @@ uint64_t fh_iommu_part(struct fh_transfer *transfer, struct fh_thread *t, struct
 
 	if (FH_UNLIKELY(!fh_iommu_arrive(t, &trail)))
 		return 0;
+	if (FH_UNLIKELY(transfer->trail) && tx == FH_TX_OK)
+		memcpy(transfer->trail, &trail,
+		       offsetof(struct fh_trail, hop) + trail.hops * sizeof(trail.hop[0]));
 	if (tx == FH_TX_OK)
 		return fh_transfer_part(transfer, t, trail.range.region, trail.range.flags,
 					trail.range.offset, trail.size);

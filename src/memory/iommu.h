@@ -4,7 +4,8 @@
  *
  * R1. Translations are asked for anew by each part of an access and kept by nobody here, so that an
  *     invalidation has nothing to flush: an access that was translated before it ends with its read
- *     section, and a grace period is the proof that there is none left.
+ *     section, and a grace period is the proof that there is none left. (Cached windows compare
+ *     `begun` in the section of each access: cached-way.c.)
  * R2. What outlives a section, a mapping, is entered as a use of each IOMMU on its way, inside the
  *     section in which it was translated. It carries the number of invalidations that had begun
  *     before it was translated. So after the grace period of an invalidation all uses are known
@@ -44,12 +45,17 @@ struct fh_hop {
 	unsigned index;
 	uint64_t first, last; /* in the IOMMU's region */
 	uint64_t begun;	      /* R2: invalidations that had begun before it translated */
+	/* The leaf of what it leads to, and its generation, which may be FH_VIEW_NEVER. */
+	const struct fh_view_leaf *leaf;
+	uint64_t generation;
 };
 
 /* Where an access that begins in an IOMMU ends up. */
 struct fh_trail {
 	struct fh_range range; /* of what is there: first is the address asked for */
 	uint64_t size;	       /* bytes that all translations hold for */
+	uint64_t before, after; /* the same without regard to what was asked: around the first byte */
+	unsigned permissions; /* that all translations give */
 	unsigned hops;
 	struct fh_hop hop[FH_IOMMU_HOPS];
 	unsigned entered;     /* frames of the chain that it is in: R5 */

@@ -306,6 +306,9 @@ static void publish(struct fh_topology *topology)
 		atomic_store_explicit(&space->set, set, memory_order_release);
 		atomic_store_explicit(&space->view_id, set ? set->id : 0, memory_order_release);
 	}
+	/* Release: pairs with the acquire in cached.c: who sees it sees what the spaces show. */
+	if (!fh_list_empty(&topology->switched))
+		atomic_fetch_add_explicit(&topology->switches, 1, memory_order_release);
 	FH_POINT("commit.published");
 }
 

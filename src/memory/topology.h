@@ -90,6 +90,7 @@ struct fh_topology {
 	struct fh_list rams;	     /* fh_ram_region.ram_link: all that are not detached */
 	uint8_t log_global;	     /* clients that log all of these (dirty.c) */
 	_Atomic(struct fh_flushers *) flushers; /* listeners with coalesced_flush; P for writing */
+	_Atomic uint64_t switches;   /* commits that had a space show another view; P for writing */
 	_Atomic unsigned log_hooks;  /* listeners with log_sync or log_clear; P for writing */
 	unsigned preparers;	     /* listeners with prepare */
 	_Atomic uint64_t log_complete; /* a grace period has passed since that commit, at least */

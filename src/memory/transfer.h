@@ -14,6 +14,9 @@
 
 #include "memory/dispatch.h"
 
+struct fh_space;
+struct fh_trail;
+
 enum fh_transfer_kind { FH_TRANSFER_READ, FH_TRANSFER_WRITE, FH_TRANSFER_FILL };
 
 struct fh_transfer {
@@ -26,6 +29,7 @@ struct fh_transfer {
 	const uint8_t *from;	 /* write: where the next byte comes from */
 	uint64_t left;		 /* bytes still to be done */
 	enum fh_tx worst;
+	struct fh_trail *trail;	 /* or NULL: what the last part went through, if that was IOMMUs */
 };
 
 /*
@@ -35,6 +39,10 @@ struct fh_transfer {
 uint64_t fh_transfer_part(struct fh_transfer *transfer, struct fh_thread *t,
 			  struct fh_region *region, uint32_t range_flags, uint64_t offset,
 			  uint64_t size);
+
+/* access.c: the whole of it, from addr on. In a read section. */
+enum fh_tx fh_access_run(struct fh_thread *t, struct fh_space *space, uint64_t addr,
+			 struct fh_transfer *transfer);
 
 /* The next bytes fail. */
 void fh_transfer_fail(struct fh_transfer *transfer, uint64_t size, enum fh_tx tx);

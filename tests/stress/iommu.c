@@ -88,7 +88,7 @@ static const struct fh_iommu_ops second_ops = { .translate = second_translate };
 struct dma {
 	struct rig *rig;
 	struct fh_object *holder;
-	struct fh_cached *window; /* of all there is */
+	struct fh_cached *window[IOVAS]; /* of a page each, which remember where that leads */
 	struct fh_attrs attrs;
 	uint64_t addr, size;
 	uint8_t bytes[96];
@@ -108,6 +108,17 @@ static enum fh_tx dma_map(struct dma *dma)
 	return fh_mapping_unmap(mapping, mapped.size);
 }
 
+static enum fh_tx dma_window(struct dma *dma)
+{
+	const uint64_t offset = dma->addr % PAGE;
+	struct fh_cached *window = dma->window[dma->addr / PAGE];
+
+	if (dma->size % 2)
+		return fh_cached_store(window, offset & ~UINT64_C(7), 8, FH_LE, 7);
+	return fh_cached_write(window, offset, dma->bytes,
+			       dma->size < PAGE - offset ? dma->size : PAGE - offset);
+}
+
 static enum fh_tx dma_once(struct dma *dma, unsigned way)
 {
 	struct fh_space *bus = dma->rig->bus;
@@ -120,7 +131,8 @@ static enum fh_tx dma_once(struct dma *dma, unsigned way)
 		return fh_space_fetch(bus, dma->addr & ~UINT64_C(7), 8, FH_LE, dma->attrs,
 				      FH_ATOMIC_ADD, 7, &old);
 	case 2:
-		return fh_cached_write(dma->window, dma->addr, dma->bytes, dma->size);
+	case 5:
+		return dma_window(dma);
 	case 3:
 	case 4:
 		return dma_map(dma);
@@ -137,7 +149,8 @@ static void dma_run(void *arg)
 	struct dma dma = { .rig = rig, .holder = rig->holders[number] };
 
 	dma.attrs.requester = number % 2;
-	dma.window = fh_cached_new(rig->m, rig->bus, 0, IOVAS * PAGE, dma.attrs);
+	for (unsigned i = 0; i < IOVAS; i++)
+		dma.window[i] = fh_cached_new(rig->m, rig->bus, i * PAGE, PAGE, dma.attrs);
 	memset(dma.bytes, 0x5a, sizeof(dma.bytes));
 	while (!rig->stop) {
 		enum fh_tx tx;
@@ -151,7 +164,8 @@ static void dma_run(void *arg)
 		else
 			rig->refused++;
 	}
-	fh_object_unref(dma.window);
+	for (unsigned i = 0; i < IOVAS; i++)
+		fh_object_unref(dma.window[i]);
 }
 
 /* --- Programming it --------------------------------------------------------------------------- */
