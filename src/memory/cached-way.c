@@ -20,6 +20,8 @@
 #include "memory/ram.h"
 #include "memory/topology.h"
 
+#define FH_ASIDE __attribute__((noinline))
+
 static void way_free(struct fh_deferred *deferred)
 {
 	fh_free(fh_container_of(deferred, struct fh_way, deferred));
@@ -122,7 +124,7 @@ static void way_remember(struct fh_cached *cached, const struct fh_sight *sight,
 }
 
 /* The long way, which is remembered if that is possible. */
-static __attribute__((noinline)) enum fh_tx far_long(struct fh_cached *cached, const struct fh_sight *sight,
+static FH_ASIDE enum fh_tx far_long(struct fh_cached *cached, const struct fh_sight *sight,
 				    uint64_t offset, struct fh_transfer *transfer)
 {
 	const bool write = transfer->kind == FH_TRANSFER_WRITE;
