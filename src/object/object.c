@@ -199,8 +199,6 @@ static struct fh_object *create(struct fh_machine *m, struct fh_object *parent, 
 	if (fh_object_is_alone(object, FH_LIFE_REF | FH_LIFE_PIN)) {
 		fh_object_set_flags_alone(object, FH_OBJECT_BORN | FH_OBJECT_SETTLED);
 	} else if (fh_object_settle(object, FH_OBJECT_BORN)) {
-		/* To who made it, it never was: what a region was given is not released. */
-		fh_object_clear_flags(object, FH_OBJECT_BORN);
 		fh_error_set(err, FH_EDEAD, "it was disposed of while it was being born");
 		fh_object_unref(object);
 		return NULL;
