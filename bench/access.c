@@ -136,6 +136,22 @@ static double cached_load8(struct fh_cached *cached, size_t count)
 	return (bench_now() - start) / (double)count;
 }
 
+/* As who walks a ring: one look for 64 loads. */
+static double cached_direct8(struct fh_cached *cached, size_t count)
+{
+	const double start = bench_now();
+
+	for (size_t i = 0; i < count; i += 64) {
+		fh_read_begin();
+		const uint64_t *ring = fh_cached_direct(cached, i & 0x600, 512, FH_MAP_READ);
+
+		for (size_t j = 0; ring && j < 64; j++)
+			bench_keep(ring[j]);
+		fh_read_end();
+	}
+	return (bench_now() - start) / (double)count;
+}
+
 static double cached_store8(struct fh_cached *cached, size_t count)
 {
 	const double start = bench_now();
@@ -231,6 +247,7 @@ static void bench_one_thread(struct board *board)
 			     ram_bulk(board, true, 4096, count / 20));
 		bench_sample(bench_row("cached.load", "ns"), cached_load8(cached, count));
 		bench_sample(bench_row("cached.store", "ns"), cached_store8(cached, count));
+		bench_sample(bench_row("cached.direct", "ns"), cached_direct8(cached, count));
 		bench_sample(bench_row("map.unmap", "ns"),
 			     map_unmap(board, holder, RAM_BASE, FH_MAP_READ, count / 2));
 		bench_sample(bench_row("map.unmap_write", "ns"),

@@ -46,6 +46,18 @@ FH_API enum fh_tx fh_cached_read(struct fh_cached *cached, uint64_t offset, void
 FH_API enum fh_tx fh_cached_write(struct fh_cached *cached, uint64_t offset, const void *buffer,
 				  uint64_t size);
 
+/**
+ * Host memory of the window's @size bytes (not 0, asserted) from @offset on, to load from it
+ * (FH_MAP_READ in @flags), store to it (FH_MAP_WRITE) or both with the processor's own instructions.
+ * It is what was there when this was called, and may be used until the thread's outermost read
+ * section ends (fh_read_begin(); there has to be one, asserted): so who walks a ring looks once, and
+ * every access after that costs nothing more. NULL: some of it is not plain memory in place for that
+ * use, such as registers, what lies behind an IOMMU, for stores ROM and memory that somebody logs;
+ * then the functions above do what can be done. Context as for these.
+ */
+FH_API void *fh_cached_direct(struct fh_cached *cached, uint64_t offset, uint64_t size,
+			      unsigned flags);
+
 /** By width: fh_cached_load16(cached, offset, FH_LE, &value). */
 #define FH_CACHED_TYPED(bits)                                                                      \
 	static inline enum fh_tx fh_cached_load##bits(struct fh_cached *cached, uint64_t offset,   \

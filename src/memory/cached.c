@@ -326,6 +326,21 @@ enum fh_tx fh_cached_write(struct fh_cached *cached, uint64_t offset, const void
 	return tx;
 }
 
+void *fh_cached_direct(struct fh_cached *cached, uint64_t offset, uint64_t size, unsigned flags)
+{
+	struct fh_thread *t = fh_thread_self();
+	const unsigned direct = (flags & FH_MAP_READ ? FH_DIRECT_READ : 0) |
+				(flags & FH_MAP_WRITE ? FH_DIRECT_STORE : 0);
+
+	fh_assert(t->depth > 0 && size != 0 && direct != 0);
+	fh_chain_assert_may_access(t);
+	const struct fh_sight *sight = sight_get(cached, offset, size);
+
+	if (FH_UNLIKELY(!sight) && cached_may(cached, offset, size))
+		sight = sight_renew_for(cached, offset, size);
+	return sight && (sight->direct & direct) == direct ? sight->ptr + offset : NULL;
+}
+
 /* --- Birth and death ------------------------------------------------------------------------ */
 
 static void cached_detach(struct fh_object *object)

@@ -9,6 +9,7 @@
 
 #include "base/point.h"
 #include "base/rcu.h"
+#include "support/dies.h"
 
 #define BASE UINT64_C(0x100000)
 
@@ -213,6 +214,93 @@ static void attributes_go_with_every_access(void **unused)
 	drop(ram);
 	fh_object_unref(memory);
 	end(m, regs);
+}
+
+/* --- In place ------------------------------------------------------------------------------- */
+
+/* The window's memory in place for that use, or NULL. */
+static void *direct(struct fh_cached *cached, uint64_t offset, uint64_t size, unsigned flags)
+{
+	fh_read_begin();
+	void *ptr = fh_cached_direct(cached, offset, size, flags);
+
+	fh_read_end();
+	return ptr;
+}
+
+static void memory_in_place_is_what_the_space_shows(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_region *ram = ram_at(m, BASE, 1);
+	struct fh_region *rom = fh_region_new_rom(m, NULL, 0x1000, FH_ROM_IGNORE, NULL);
+	struct fh_cached *cached = window(m, BASE + 0x10, 0x1000);
+	struct fh_cached *fixed = window(m, BASE + 0x1000, 0x100);
+	uint8_t *at = (uint8_t *)fh_region_ram(ram) + 0x10;
+
+	(void)unused;
+	assert_int_equal(fh_region_add(root(m), rom, BASE + 0x1000, 0), FH_OK);
+	assert_ptr_equal(direct(cached, 0, 1, FH_MAP_READ), at);
+	assert_ptr_equal(direct(cached, 8, 0xfe8, FH_MAP_READ | FH_MAP_WRITE), at + 8);
+	assert_null(direct(cached, 8, 0xfe9, FH_MAP_READ)); /* the last byte is ROM's */
+	assert_null(direct(cached, 0x1000, 1, FH_MAP_READ));
+	assert_null(direct(cached, UINT64_MAX, 1, FH_MAP_READ));
+	assert_null(direct(cached, 1, UINT64_MAX, FH_MAP_READ));
+	assert_ptr_equal(direct(fixed, 0, 0x100, FH_MAP_READ), fh_region_ram(rom));
+	assert_null(direct(fixed, 0, 1, FH_MAP_WRITE));
+	assert_null(direct(fixed, 0, 1, FH_MAP_READ | FH_MAP_WRITE));
+	fh_region_set_readonly(ram, true);
+	assert_null(direct(cached, 0, 1, FH_MAP_WRITE));
+	assert_ptr_equal(direct(cached, 0, 1, FH_MAP_READ), at);
+	fh_region_set_readonly(ram, false);
+	assert_ptr_equal(direct(cached, 0, 1, FH_MAP_WRITE), at);
+	fh_region_move(ram, BASE + 8);
+	assert_ptr_equal(direct(cached, 0, 1, FH_MAP_WRITE), at - 8);
+	fh_object_unref(fixed);
+	drop(rom);
+	drop(ram);
+	assert_null(direct(cached, 0, 1, FH_MAP_READ));
+	end(m, cached);
+}
+
+static void logged_memory_in_place_is_only_read(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_region *ram = ram_at(m, BASE, 1);
+	struct fh_cached *cached = window(m, BASE, 0x100);
+
+	(void)unused;
+	assert_non_null(direct(cached, 0, 8, FH_MAP_WRITE));
+	assert_int_equal(fh_dirty_start(ram, FH_DIRTY_MIGRATION, NULL), FH_OK);
+	assert_null(direct(cached, 0, 8, FH_MAP_WRITE));
+	assert_non_null(direct(cached, 0, 8, FH_MAP_READ));
+	fh_dirty_stop(ram, FH_DIRTY_MIGRATION);
+	assert_non_null(direct(cached, 0, 8, FH_MAP_WRITE));
+	drop(ram);
+	end(m, cached);
+}
+
+static struct fh_cached *shared;
+
+static void look_outside_of_all_sections(void)
+{
+	fh_cached_direct(shared, 0, 8, FH_MAP_READ);
+}
+
+static void look_for_no_use(void)
+{
+	fh_read_begin();
+	fh_cached_direct(shared, 0, 8, 0);
+}
+
+static void memory_in_place_needs_a_section_and_a_use(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+
+	(void)unused;
+	shared = window(m, BASE, 0x100);
+	assert_true(dies_saying(look_outside_of_all_sections, "depth > 0"));
+	assert_true(dies_saying(look_for_no_use, "direct != 0"));
+	end(m, shared);
 }
 
 /* --- The map changes ------------------------------------------------------------------------ */
@@ -465,6 +553,9 @@ int main(void)
 		TEST(window_may_be_of_all_there_is),
 		TEST(registers_and_rom_are_accessed_as_ever),
 		TEST(attributes_go_with_every_access),
+		TEST(memory_in_place_is_what_the_space_shows),
+		TEST(logged_memory_in_place_is_only_read),
+		TEST(memory_in_place_needs_a_section_and_a_use),
 		TEST(every_change_under_the_window_is_noticed),
 		TEST(another_root_is_noticed),
 		TEST(window_keeps_nothing_that_the_guest_could_see),
