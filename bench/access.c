@@ -110,7 +110,7 @@ static double ram_store8(struct board *board, size_t count)
 
 static double ram_bulk(struct board *board, bool write, size_t size, size_t count)
 {
-	static uint8_t buffer[4096];
+	static _Alignas(4096) uint8_t buffer[4096];
 	const double start = bench_now();
 
 	for (size_t i = 0; i < count; i++) {
