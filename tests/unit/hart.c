@@ -386,26 +386,35 @@ static uint32_t take_dirty(struct rig *g)
 	return pages;
 }
 
+/* The guest makes all its stores at least once, from the first on: the second 1 ends a whole round. */
+static void go_round(struct rig *g)
+{
+	uint64_t *const done = (uint64_t *)((char *)fh_region_ram(g->ram) + DATA + 16);
+
+	for (unsigned i = 0; i < 2; i++) {
+		__atomic_store_n(done, 0, __ATOMIC_RELAXED);
+		assert_true(becomes_other_than(g, 16, 0));
+	}
+}
+
 static void stores_of_every_kind_mark_their_pages(void **state)
 {
 	struct rig *g = *state;
 
 	load(g, writes, sizeof(writes));
-	for (unsigned i = 0; i < 3; i++) {
-		cpu_start(g->hart); /* the first time all pages become writable in the TLB */
-		assert_true(becomes_other_than(g, 16, 0));
+	for (unsigned i = 0; i < 5; i++) {
+		cpu_start(g->hart); /* all pages become writable in the TLB */
+		go_round(g);
 		assert_int_equal(fh_dirty_start(g->ram, FH_DIRTY_MIGRATION, NULL), FH_OK);
-		__atomic_store_n((uint64_t *)((char *)fh_region_ram(g->ram) + DATA + 16), 0,
-				 __ATOMIC_RELAXED);
-		assert_true(becomes_other_than(g, 16, 0));
+		go_round(g);
 		cpu_stop(g->hart);
 		/* 8 has the store-conditional that fails. */
 		assert_int_equal(take_dirty(g) & ~1u, 0x2fe);
 		assert_int_equal(take_dirty(g), 0);
+		fh_dirty_stop(g->ram, FH_DIRTY_MIGRATION);
 	}
-	fh_dirty_stop(g->ram, FH_DIRTY_MIGRATION);
 	cpu_start(g->hart);
-	assert_true(becomes_other_than(g, 16, 0));
+	go_round(g);
 }
 
 static void running_hart_misses_no_store_from_the_start_on(void **state)
