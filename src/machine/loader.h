@@ -23,7 +23,7 @@ struct image {
 
 /*
  * Load a kernel or firmware. An ELF file goes to its physical addresses. Anything else goes to
- * @addr, a RISC-V Image (with or without an EFI stub) to the next multiple of 2 MiB: the offset in
+ * @addr, a RISC-V Image (plain, or as an EFI program) to the next multiple of 2 MiB: the offset in
  * its header is from the start of RAM, and leaves room for a firmware, which was found already.
  * Errors: FH_ENOENT, FH_EIO the file; FH_EFORMAT damaged, or for another architecture; FH_ERANGE
  * does not fit where it has to go.

@@ -105,41 +105,41 @@ static void collect_regions(struct survey *survey)
 }
 
 static void reach(const struct survey *survey, const struct fh_region *region, bool *reached,
-		  struct sub_list *todo)
+		  struct sub_list *pending)
 {
 	const uint32_t number = number_of(survey, region);
 
 	if (number == FH_LISTED_NONE || reached[number])
 		return;
 	reached[number] = true;
-	fh_vector_add(todo) = number;
+	fh_vector_add(pending) = number;
 }
 
 /* Only those stay that can be reached from @root. */
 static void keep_reached(struct survey *survey, const struct fh_region *root)
 {
 	bool *reached = fh_zalloc(survey->regions.count + 1);
-	struct sub_list todo = { 0 };
+	struct sub_list pending = { 0 };
 	size_t kept = 0;
 
-	reach(survey, root, reached, &todo);
-	while (todo.count > 0) {
-		const struct fh_region *region = survey->regions.at[todo.at[--todo.count]];
+	reach(survey, root, reached, &pending);
+	while (pending.count > 0) {
+		const struct fh_region *region = survey->regions.at[pending.at[--pending.count]];
 		struct fh_index_cursor cursor;
 
-		reach(survey, fh_region_target(region), reached, &todo);
+		reach(survey, fh_region_target(region), reached, &pending);
 		if (!region->links)
 			continue;
 		fh_index_overlap(&cursor, &region->links->children, 0, UINT64_MAX);
 		for (const struct fh_index_entry *entry; (entry = fh_index_next(&cursor));)
-			reach(survey, entry->region, reached, &todo);
+			reach(survey, entry->region, reached, &pending);
 	}
 	for (size_t i = 0; i < survey->regions.count; i++) {
 		if (reached[i])
 			survey->regions.at[kept++] = survey->regions.at[i];
 	}
 	survey->regions.count = kept;
-	fh_vector_free(&todo);
+	fh_vector_free(&pending);
 	fh_free(reached);
 	number_regions(survey);
 }
