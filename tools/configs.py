@@ -26,6 +26,7 @@ class Config:
     options: list = dataclasses.field(default_factory=list)  # of meson setup
     env: dict = dataclasses.field(default_factory=dict)  # of the tests
     effort: int = 100  # per cent, of tests whose length can be chosen
+    torture: int = 60  # seconds of it
     timeout: int = 1  # multiplies the tests' own
     wrapper: list = dataclasses.field(default_factory=list)  # of the tests
     builds_as: str = ""  # another's build directory is used
@@ -42,7 +43,7 @@ class Config:
             "FH_TEST_EFFORT": str(self.effort),
             "FH_TEST_TIMEOUT": str(self.timeout),
             "FH_MODEL_EDITS": str(1100000 * self.effort // 100),
-            "FREEHOLD_TORTURE_SECONDS": str(max(1, 60 * self.effort // 100)),
+            "FREEHOLD_TORTURE_SECONDS": str(self.torture),
         }
         return dict(os.environ, **effort, **self.env)
 
@@ -69,28 +70,30 @@ def all_configs():
     """Those that this machine can build, by name, in the order in which they run."""
     tsan = Config("tsan", "ThreadSanitizer", ["unit", "scenario", "stress", "program"],
                   compiler="clang", options=["-Db_sanitize=thread", "-Db_lundef=false"],
-                  env=TSAN_ENV, effort=30, timeout=4, wrapper=without_address_randomisation())
+                  env=TSAN_ENV, effort=4, torture=20, timeout=4,
+                  wrapper=without_address_randomisation())
     configs = [
         Config("gcc", "every test, full length"),
         Config("clang", "another compiler, lock annotations", ["unit", "scenario", "public"],
-               compiler="clang", effort=10),
+               compiler="clang"),
         Config("asan", "AddressSanitizer, UndefinedBehaviorSanitizer",
                ["unit", "scenario", "model", "public", "examples", "program", "fuzz"],
-               options=["-Db_sanitize=address,undefined"], env=ASAN_ENV, effort=30, timeout=4),
+               options=["-Db_sanitize=address,undefined"], env=ASAN_ENV, effort=30, torture=20,
+               timeout=4),
         tsan,
         Config("valgrind", "Valgrind: values never set", ["unit"], builds_as="gcc",
                env={"FH_UNDER_VALGRIND": "1"}, effort=1, timeout=10,
                wrapper=["valgrind", "--quiet", "--error-exitcode=99", "--fair-sched=yes"]),
     ]
     if platform.machine() == "x86_64":
-        configs.append(Config("aarch64", "cross build, QEMU's user mode", ["unit"], effort=10,
+        configs.append(Config("aarch64", "cross build, QEMU's user mode", ["unit"],
                               env={"FH_UNDER_QEMU": "1"}, timeout=4, cross=True))
     configs += [
         Config("soak", "what takes long", ["soak", "model", "stress"], builds_as="gcc",
-               effort=1000, timeout=20, long=True),
+               effort=1000, torture=600, timeout=20, long=True),
         dataclasses.replace(tsan, name="soak-tsan", about="what takes long, ThreadSanitizer",
                             suites=[*tsan.suites, "soak"], builds_as="tsan", effort=100,
-                            timeout=40, long=True),
+                            torture=60, timeout=40, long=True),
     ]
     return {config.name: config for config in configs}
 

@@ -23,7 +23,6 @@ mutants for a law, ten for the map, the devices or the CPU, or five for the boar
 
 import argparse
 import collections
-import dataclasses
 import filecmp
 import json
 import os
@@ -40,7 +39,6 @@ from configs import BUILD, ROOT  # noqa: E402
 PATCHES = ROOT / "tests" / "mutants"
 NEEDED = {**{f"L{number}": 2 for number in range(1, 9)}, "base": 2, "map": 10, "cpu": 10,
           "board": 5, "device": 10, "object": 5}
-EFFORT = 10  # per cent of a test's full length; see configs.py
 
 
 class MutantError(Exception):
@@ -98,7 +96,7 @@ class Workshop:
     """A copy of the tree, and its build, for one configuration."""
 
     def __init__(self, name):
-        self.config = dataclasses.replace(configs.all_configs()[name], effort=EFFORT)
+        self.config = configs.all_configs()[name]
         self.place = BUILD / "mutants" / name
         self.tree = self.place / "tree"
         self.build = self.place / "build"

@@ -3,7 +3,7 @@
  * Maps in print: of random maps, what is printed as JSON builds the same map again, which shows the
  * same and is printed the same, to the byte.
  *
- *	FH_STRESS_SCALE=N	so many per cent of the usual number of worlds
+ *	FH_TEST_EFFORT=N	so many per cent of the usual number of worlds
  *	FH_MODEL_SEED=N		another run
  */
 #include <stdarg.h>

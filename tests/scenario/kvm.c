@@ -127,10 +127,10 @@ static void add_an_eventfd(void *arg)
 
 static unsigned count_inside(void)
 {
-	pthread_mutex_lock(&fake.lock);
+	fake_lock(&fake);
 	const unsigned inside = fake.inside;
 
-	pthread_mutex_unlock(&fake.lock);
+	fake_unlock(&fake);
 	return inside;
 }
 
@@ -234,9 +234,9 @@ static void publish_the_new_map(void *arg)
 static void wait_for_looks(bool new)
 {
 	for (unsigned looks = 0; looks < 10; sched_yield()) {
-		pthread_mutex_lock(&fake.lock);
+		fake_lock(&fake);
 		looks = guest_looks[new];
-		pthread_mutex_unlock(&fake.lock);
+		fake_unlock(&fake);
 	}
 }
 

@@ -5,6 +5,8 @@
  *
  * R1. `wrong` is the first thing that was not as it has to be; NULL at the end of every test.
  * R2. A slot or an eventfd that goes while a vCPU is inside KVM_RUN is wrong.
+ * R3. Everybody takes the lock with fake_lock(): vCPUs, which have it most of the time, wait for
+ *     those who want it.
  */
 #ifndef SUPPORT_FAKE_KVM_H
 #define SUPPORT_FAKE_KVM_H
@@ -37,6 +39,7 @@ struct fake_event {
 struct fake_kvm {
 	struct kvm_calls calls;
 	pthread_mutex_t lock;
+	_Atomic unsigned wanted; /* by so many who wait for the lock (R3) */
 	struct fake_slot slots[FAKE_SLOTS];
 	unsigned limit; /* what it says */
 	bool has_readonly, has_eventfds, has_any_length;
@@ -50,6 +53,18 @@ struct fake_kvm {
 	/* What a vCPU does inside KVM_RUN, under the lock: KVM_RUN's result, or 1: goes on. */
 	int (*guest)(struct fake_kvm *fake, int fd);
 };
+
+static void fake_lock(struct fake_kvm *fake)
+{
+	fake->wanted++;
+	pthread_mutex_lock(&fake->lock);
+	fake->wanted--;
+}
+
+static void fake_unlock(struct fake_kvm *fake)
+{
+	pthread_mutex_unlock(&fake->lock);
+}
 
 static void fake_wrong(struct fake_kvm *fake, const char *what)
 {
@@ -218,9 +233,11 @@ static int fake_run(struct fake_kvm *fake, int fd, struct kvm_run *run)
 		else
 			result = fake->guest(fake, fd);
 		if (result == 1) {
-			pthread_mutex_unlock(&fake->lock);
-			sched_yield();
-			pthread_mutex_lock(&fake->lock);
+			fake_unlock(fake);
+			do
+				sched_yield();
+			while (fake->wanted > 0);
+			fake_lock(fake);
 		}
 	}
 	fake->inside--;
@@ -251,7 +268,7 @@ static int fake_call(void *arg, int fd, unsigned long request, void *argument)
 	struct fake_kvm *fake = arg;
 	int result;
 
-	pthread_mutex_lock(&fake->lock);
+	fake_lock(fake);
 	switch (request) {
 	case KVM_CHECK_EXTENSION:
 		result = fake_extension(fake, (uintptr_t)argument);
@@ -272,7 +289,7 @@ static int fake_call(void *arg, int fd, unsigned long request, void *argument)
 		fake_wrong(fake, "a call that nobody knows");
 		result = -ENOTTY;
 	}
-	pthread_mutex_unlock(&fake->lock);
+	fake_unlock(fake);
 	return result;
 }
 
@@ -280,9 +297,9 @@ static void fake_kick(void *arg)
 {
 	struct fake_kvm *fake = arg;
 
-	pthread_mutex_lock(&fake->lock);
+	fake_lock(fake);
 	fake->kicks++;
-	pthread_mutex_unlock(&fake->lock);
+	fake_unlock(fake);
 }
 
 static void fake_init(struct fake_kvm *fake)

@@ -119,9 +119,9 @@ static inline void cpu_start(struct cpu *cpu, struct fh_kvm *kvm)
 static inline void wait_for_runs(unsigned count)
 {
 	for (bool there = false; !there; sched_yield()) {
-		pthread_mutex_lock(&fake.lock);
+		fake_lock(&fake);
 		there = fake.runs >= count;
-		pthread_mutex_unlock(&fake.lock);
+		fake_unlock(&fake);
 	}
 }
 

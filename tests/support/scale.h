@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How much of something a test does: all of it, or less where every access is checked. The
- * environment variable FH_STRESS_SCALE says how many percent instead, 100 being all.
+ * environment variable FH_TEST_EFFORT says how many percent instead, 100 being all.
  */
 #ifndef SUPPORT_SCALE_H
 #define SUPPORT_SCALE_H
@@ -34,7 +34,7 @@
 
 static inline uint64_t scaled(uint64_t full)
 {
-	const char *text = getenv("FH_STRESS_SCALE");
+	const char *text = getenv("FH_TEST_EFFORT");
 	const double percent = text ? strtod(text, NULL) : SCALE_PERCENT;
 	const double part = (double)full * percent / 100;
 

@@ -96,10 +96,10 @@ static int who(void)
 
 static bool kvm_rings(uint64_t addr, unsigned size, uint64_t value)
 {
-	pthread_mutex_lock(&fake.lock);
+	fake_lock(&fake);
 	const bool rings = fake_rings(&fake, addr, size, value);
 
-	pthread_mutex_unlock(&fake.lock);
+	fake_unlock(&fake);
 	return rings;
 }
 

@@ -79,10 +79,10 @@ static void check_slots(uint64_t pages)
 {
 	uint64_t right = 0;
 
-	pthread_mutex_lock(&fake.lock);
+	fake_lock(&fake);
 	while (right < pages && page_is_right(right * PAGE))
 		right++;
-	pthread_mutex_unlock(&fake.lock);
+	fake_unlock(&fake);
 	assert_int_equal(right, pages);
 }
 
@@ -468,9 +468,9 @@ static void edit(void)
 
 static void rest(bool on)
 {
-	pthread_mutex_lock(&fake.lock);
+	fake_lock(&fake);
 	guest_rests = on;
-	pthread_mutex_unlock(&fake.lock);
+	fake_unlock(&fake);
 }
 
 /* What the guest wrote, and no more, is what the library says; then all is clean. */
