@@ -6,7 +6,6 @@
 #include "bench.h"
 
 #include <malloc.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define STRIDE UINT64_C(0x2000) /* between regions of 0x1000 bytes: neighbours never join */

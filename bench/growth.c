@@ -5,7 +5,6 @@
  */
 #include "bench.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #define REGIONS	 1000

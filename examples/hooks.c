@@ -6,7 +6,6 @@
 #include <freehold/freehold.h>
 
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <syslog.h>
 

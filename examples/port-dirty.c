@@ -5,7 +5,6 @@
  */
 #include <freehold/freehold.h>
 
-#include <stdio.h>
 #include <string.h>
 
 struct copy {

@@ -6,7 +6,6 @@
 #include <freehold/freehold.h>
 
 #include <pthread.h>
-#include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 

@@ -7,7 +7,6 @@
 #include <freehold/freehold.h>
 
 #include <stdatomic.h>
-#include <stdio.h>
 
 enum { PAGE = 0x1000, PAGES = 16 };
 

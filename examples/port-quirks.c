@@ -5,7 +5,6 @@
  */
 #include <freehold/freehold.h>
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { BAR_SIZE = 0x4000, TABLE_OFFSET = 0x2000, ENTRIES = 8 };

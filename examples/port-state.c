@@ -6,7 +6,6 @@
 #include <freehold/freehold.h>
 
 #include <stdio.h>
-#include <string.h>
 
 struct clock {
 	struct fh_irq *irq;

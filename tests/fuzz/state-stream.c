@@ -7,7 +7,6 @@
  * behind them is tried, too.
  */
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

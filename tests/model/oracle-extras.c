@@ -4,7 +4,6 @@
  * See oracle-extras.h.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "model/oracle-extras.h"
 

@@ -4,7 +4,6 @@
  * it.
  */
 #include <inttypes.h>
-#include <string.h>
 
 #include "model/look.h"
 

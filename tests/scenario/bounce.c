@@ -6,7 +6,6 @@
 #include "support/bytes.h"
 
 #include "base/point.h"
-#include "base/rcu.h"
 
 /* --- What is read and written --------------------------------------------------------------- */
 

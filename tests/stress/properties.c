@@ -6,9 +6,7 @@
  */
 #include "support/probe.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "support/scale.h"
 

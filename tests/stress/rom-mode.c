@@ -19,7 +19,6 @@
 #include <freehold/freehold.h>
 
 #include "base/rcu.h"
-#include "support/probe.h"
 #include "support/scale.h"
 
 enum { READERS = 4, SIZE = 0x1000, TURNS = 100 };

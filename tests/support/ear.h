@@ -7,8 +7,6 @@
 
 #include "support/flat.h"
 
-#include <stdlib.h>
-
 #include "memory/space.h"
 
 static struct fh_machine *m;

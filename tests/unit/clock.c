@@ -4,8 +4,6 @@
  */
 #include "support/probe.h"
 
-#include <string.h>
-
 #include "device/device.h"
 
 static const struct fh_type board_type = { .name = "board", .parent = &fh_device_type };

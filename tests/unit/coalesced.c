@@ -3,8 +3,6 @@
  * Coalesced ranges: who keeps stores, as an accelerator does, brings them in their order before
  * anybody could tell that they were late. (Which ranges listeners are told of is eventfd.c's.)
  */
-#include "support/flat.h"
-
 #include <sys/eventfd.h>
 #include <unistd.h>
 

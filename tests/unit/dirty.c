@@ -7,7 +7,6 @@
 
 #include "memory/dirty.h"
 #include "memory/space.h"
-#include "support/scale.h"
 
 #define BASE UINT64_C(0x100000)
 #define PAGE UINT64_C(0x1000)

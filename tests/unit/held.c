@@ -4,7 +4,6 @@
  * pinned sections stay as they were found, windows show what the space shows.
  */
 #include "support/array.h"
-#include "support/flat.h"
 
 #define BASE UINT64_C(0x100000)
 #define PAGE UINT64_C(0x1000)

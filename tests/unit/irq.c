@@ -6,7 +6,6 @@
 #include "support/probe.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "base/point.h"
 #include "device/device.h"

@@ -3,7 +3,6 @@
  * KVM's slots are what the view shows, and vCPUs notice nothing while they change: against a KVM
  * that the test plays itself.
  */
-#include "support/flat.h"
 #include "support/kvm-rig.h"
 #include "support/scale.h"
 

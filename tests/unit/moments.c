@@ -4,14 +4,12 @@
  * or a registration.
  */
 #include "support/array.h"
-#include "support/flat.h"
 #include "support/probe.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/point.h"
-#include "support/scale.h"
 
 #define BASE UINT64_C(0x20000000)
 #define PAGE UINT64_C(0x1000)

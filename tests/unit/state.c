@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "device/state.h"
-#include "support/dies.h"
 
 /* --- A device with a field of each kind ------------------------------------------------------ */
 

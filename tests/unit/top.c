@@ -4,7 +4,6 @@
  * would lie beyond it is a decode error, and nothing comes out at address 0.
  */
 #include "support/array.h"
-#include "support/flat.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
