@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/point.h"
+#include "support/random.h"
 #include "support/scale.h"
 
 #define BASE UINT64_C(0x10000000)
@@ -26,12 +27,6 @@ static uint64_t load64(struct fh_machine *m, uint64_t addr)
 
 	CHECK(fh_space_load64(fh_machine_memory(m), addr, FH_LE, &value) == FH_TX_OK);
 	return value;
-}
-
-static unsigned below(unsigned *seed, unsigned limit)
-{
-	*seed = *seed * 1103515245 + 12345;
-	return (*seed >> 16 & 0x7fff) % limit;
 }
 
 /* --- Readers over slots --------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/lock.h"
+#include "support/random.h"
 #include "support/scale.h"
 
 #define BASE UINT64_C(0x10000000)
@@ -46,12 +47,6 @@ struct mapper {
 	struct fh_mapping *mapping;
 	struct fh_mapped mapped;
 };
-
-static unsigned below(unsigned *seed, unsigned limit)
-{
-	*seed = *seed * 1103515245 + 12345;
-	return (*seed >> 16 & 0x7fff) % limit;
-}
 
 static void map(struct mapper *mapper, FH_ANY holder)
 {

@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "support/random.h"
 #include "support/scale.h"
 
 enum {
@@ -38,12 +39,6 @@ struct world {
 	uint8_t copy[SIZE];
 	uint64_t copied; /* pages */
 };
-
-static unsigned below(unsigned *seed, unsigned limit)
-{
-	*seed = *seed * 1103515245 + 12345;
-	return (*seed >> 16 & 0x7fff) % limit;
-}
 
 /* --- Writers -------------------------------------------------------------------------------- */
 

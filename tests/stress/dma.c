@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "support/random.h"
 #include "support/scale.h"
 
 #define BASE UINT64_C(0x10000000)
@@ -42,12 +43,6 @@ struct net {
 	_Atomic uint64_t crossings, refused, entered;
 	_Atomic unsigned seeds;
 };
-
-static unsigned below(unsigned *seed, unsigned limit)
-{
-	*seed = *seed * 1103515245 + 12345;
-	return (*seed >> 16 & 0x7fff) % limit;
-}
 
 static uint64_t addr_of(unsigned node)
 {

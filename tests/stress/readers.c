@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "support/random.h"
 #include "support/scale.h"
 
 #define LONE UINT64_C(0x10000000)
@@ -49,12 +50,6 @@ struct world {
 	_Atomic unsigned seeds;
 	_Atomic uint64_t reads, hits;
 };
-
-static unsigned below(unsigned *seed, unsigned limit)
-{
-	*seed = *seed * 1103515245 + 12345;
-	return (*seed >> 16 & 0x7fff) % limit;
-}
 
 /* What a region of that part reads as, in each cell of it. */
 static uint64_t value_of(uint64_t part, unsigned index)

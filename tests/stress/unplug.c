@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "memory/ram.h"
+#include "support/random.h"
 #include "support/scale.h"
 
 #define BASE UINT64_C(0x10000000)
@@ -60,12 +61,6 @@ struct world {
 	_Atomic unsigned seeds;
 	_Atomic uint64_t hits, transfers, refused;
 };
-
-static unsigned below(unsigned *seed, unsigned limit)
-{
-	*seed = *seed * 1103515245 + 12345;
-	return (*seed >> 16 & 0x7fff) % limit;
-}
 
 static uint64_t addr_of(unsigned slot)
 {
