@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "support/copy.h"
 #include "support/random.h"
 #include "support/scale.h"
 
@@ -36,8 +37,8 @@ struct world {
 	_Atomic bool stop, pause;
 	_Atomic unsigned paused, seeds;
 	_Atomic uint64_t writes;
-	uint8_t copy[SIZE];
-	uint64_t copied; /* pages */
+	uint8_t bytes[SIZE]; /* of the copy */
+	struct copy copy;
 };
 
 /* --- Writers -------------------------------------------------------------------------------- */
@@ -147,26 +148,6 @@ static void resume_writers(struct world *world)
 
 /* --- The copy ------------------------------------------------------------------------------- */
 
-static bool copy_run(uint64_t offset, uint64_t size, void *arg)
-{
-	struct world *world = arg;
-
-	CHECK(fh_space_read(world->memory, RAM + offset, world->copy + offset, size,
-			    FH_ATTRS_NONE) == FH_TX_OK);
-	world->copied += size / PAGE;
-	return true;
-}
-
-static void copy_dirty(struct world *world)
-{
-	struct fh_dirty_snapshot *snapshot =
-		fh_dirty_snapshot_take(world->ram, FH_DIRTY_MIGRATION, 0, SIZE, NULL);
-
-	assert_non_null(snapshot);
-	fh_dirty_snapshot_each(snapshot, copy_run, world);
-	fh_dirty_snapshot_free(snapshot);
-}
-
 /* Changes of the map and of other clients, beside the writers. */
 static void disturb(struct world *world, unsigned *seed)
 {
@@ -191,14 +172,14 @@ static void migrate(struct world *world, unsigned *seed)
 		assert_int_equal(fh_dirty_start(world->ram, FH_DIRTY_MIGRATION, NULL), FH_OK);
 	else
 		assert_int_equal(fh_dirty_global_start(world->m, FH_DIRTY_MIGRATION, NULL), FH_OK);
-	copy_run(0, SIZE, world);
+	copy_all(&world->copy);
 	for (unsigned i = 0; i < 10; i++) {
-		copy_dirty(world);
+		copy_dirty(&world->copy);
 		disturb(world, seed);
 	}
 	pause_writers(world);
-	copy_dirty(world);
-	CHECK(memcmp(world->copy, fh_region_ram(world->ram), SIZE) == 0);
+	copy_dirty(&world->copy);
+	CHECK(copy_is_equal(&world->copy));
 	resume_writers(world);
 	fh_dirty_stop(world->ram, FH_DIRTY_MIGRATION);
 	fh_dirty_global_stop(world->m, FH_DIRTY_MIGRATION);
@@ -214,6 +195,11 @@ static void world_begin(struct world *world)
 	world->memory = fh_machine_memory(world->m);
 	root = fh_space_root(world->memory);
 	world->ram = fh_region_new_ram(world->m, "ram", SIZE, NULL);
+	world->copy = (struct copy){ .space = world->memory,
+				     .ram = world->ram,
+				     .addr = RAM,
+				     .size = SIZE,
+				     .bytes = world->bytes };
 	world->window = fh_region_new_alias(world->m, "window", world->ram, 0, PAGE);
 	fh_region_add(root, world->ram, RAM, 0);
 	fh_region_add(root, world->window, WINDOW, 0);
@@ -244,7 +230,7 @@ static void copy_is_equal_once_the_writers_stand_still(void **unused)
 	for (int i = 0; i < WRITERS; i++)
 		worker_join(&writers[i]);
 	assert_true(world.writes > 1000);
-	assert_true(world.copied > PAGES);
+	assert_true(world.copy.copied > SIZE);
 	world_end(&world);
 }
 

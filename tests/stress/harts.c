@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cpu/cpu.h"
+#include "support/copy.h"
 #include "support/probe.h"
 #include "support/random.h"
 #include "support/scale.h"
@@ -82,8 +83,8 @@ struct world {
 	struct code_pages *code_pages;
 	struct fh_device *hart[HARTS];
 	_Atomic uint64_t stores; /* to the register */
-	uint8_t copy[SIZE];
-	uint64_t copied; /* pages */
+	uint8_t bytes[SIZE]; /* of the copy */
+	struct copy copy;
 };
 
 static uint64_t no_time(void *arg)
@@ -128,26 +129,6 @@ static enum fh_tx register_write(void *state, uint64_t offset, uint64_t value, u
 
 static const struct fh_region_ops register_ops = { .write = register_write, .concurrent = true };
 
-static bool copy_run(uint64_t offset, uint64_t size, void *arg)
-{
-	struct world *world = arg;
-
-	CHECK(fh_space_read(world->memory, RAM + offset, world->copy + offset, size,
-			    FH_ATTRS_NONE) == FH_TX_OK);
-	world->copied += size / PAGE;
-	return true;
-}
-
-static void copy_dirty(struct world *world)
-{
-	struct fh_dirty_snapshot *snapshot =
-		fh_dirty_snapshot_take(world->ram, FH_DIRTY_MIGRATION, 0, SIZE, NULL);
-
-	assert_non_null(snapshot);
-	fh_dirty_snapshot_each(snapshot, copy_run, world);
-	fh_dirty_snapshot_free(snapshot);
-}
-
 static void disturb(struct world *world, unsigned *seed)
 {
 	const unsigned what = below(seed, 8);
@@ -177,12 +158,12 @@ static void round_of(struct world *world, unsigned *seed)
 	for (unsigned i = 0; i < HARTS; i++)
 		cpu_start(world->hart[i]);
 	for (unsigned i = below(seed, 12); i > 0; i--) {
-		copy_dirty(world);
+		copy_dirty(&world->copy);
 		disturb(world, seed);
 	}
 	stop(world);
-	copy_dirty(world);
-	CHECK(memcmp(world->copy, fh_region_ram(world->ram), SIZE) == 0);
+	copy_dirty(&world->copy);
+	CHECK(copy_is_equal(&world->copy));
 	/* Who stands still keeps no page dirty. */
 	assert_false(fh_dirty_test_and_clear(world->ram, FH_DIRTY_MIGRATION, 0, SIZE));
 }
@@ -196,6 +177,11 @@ static void world_begin(struct world *world)
 	world->memory = fh_machine_memory(world->m);
 	root = fh_space_root(world->memory);
 	world->ram = fh_region_new_ram(world->m, "ram", SIZE, NULL);
+	world->copy = (struct copy){ .space = world->memory,
+				     .ram = world->ram,
+				     .addr = RAM,
+				     .size = SIZE,
+				     .bytes = world->bytes };
 	world->window = fh_region_new_alias(world->m, "window", world->ram, CODE, WINDOW_SIZE);
 	world->reg = fh_region_new_mmio(world->m, "reg", PAGE, &register_ops, world);
 	fh_region_add(root, world->ram, RAM, 0);
@@ -240,7 +226,7 @@ static void copy_is_equal_once_the_harts_stand_still(void **state)
 	world_begin(&world);
 	for (uint64_t i = 0; i < scaled(20); i++) {
 		assert_int_equal(fh_dirty_start(world.ram, FH_DIRTY_MIGRATION, NULL), FH_OK);
-		copy_run(0, SIZE, &world);
+		copy_all(&world.copy);
 		for (unsigned k = 0; k < 20; k++)
 			round_of(&world, &seed);
 		fh_dirty_stop(world.ram, FH_DIRTY_MIGRATION);
