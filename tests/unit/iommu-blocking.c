@@ -5,34 +5,42 @@
  */
 #include "support/table.h"
 
-/* --- Accesses ------------------------------------------------------------------------------- */
-
 /*
- * The store is in the second IOMMU's translate, outside its read section, while the first one's
- * translation is changed, and the invalidation is over.
+ * Page 1 of @outer leads to page 3 of @inner, that to 0x7000. While run(arg) is in the translate of
+ * @inner, outside its read section, page 1 is made to lead to page 4 and so to 0x9000, and the
+ * invalidation of what it was is over.
  */
-static void translation_that_ended_while_the_next_one_blocked_is_not_used(void **state)
+static void run_while_the_way_changes(struct table *outer, struct table *inner,
+				      void (*run)(void *arg), void *arg)
 {
-	struct table *inner = &tables[0], *outer = &tables[1];
-	struct store store = { .addr = PAGE + 8, .value = 1 };
 	struct worker worker;
 
-	(void)state;
 	dones = 0;
-	table_init(outer, "outer", inner->bus);
 	table_map(outer, 1, 3 * PAGE, RW);
 	table_map(inner, 3, 0x7000, RW);
 	table_map(inner, 4, 0x9000, RW);
-	store.space = outer->bus;
 	inner->block = true;
 	fh_point_arm("test.translating");
-	worker_start(&worker, store_run, &store);
+	worker_start(&worker, run, arg);
 	assert_true(fh_point_wait("test.translating"));
 	table_map(outer, 1, 4 * PAGE, RW);
 	fh_iommu_invalidate(outer->region, 0, PAGE, 2 * PAGE - 1, done, NULL);
 	assert_true(done_within(20000));
 	fh_point_release("test.translating");
 	worker_join(&worker);
+}
+
+/* --- Accesses ------------------------------------------------------------------------------- */
+
+static void translation_that_ended_while_the_next_one_blocked_is_not_used(void **state)
+{
+	struct table *inner = &tables[0], *outer = &tables[1];
+	struct store store = { .addr = PAGE + 8, .value = 1 };
+
+	(void)state;
+	table_init(outer, "outer", inner->bus);
+	store.space = outer->bus;
+	run_while_the_way_changes(outer, inner, store_run, &store);
 	assert_int_equal(store.tx, FH_TX_OK);
 	assert_int_equal(ram32(0x7008), 0);
 	assert_int_equal(ram32(0x9008), 1);
@@ -140,24 +148,11 @@ static void mapping_does_not_use_what_ended_while_a_translation_blocked(void **s
 {
 	struct table *inner = &tables[0], *outer = &tables[1];
 	struct map map = { .addr = PAGE, .holder = mapper_plug() };
-	struct worker worker;
 
 	(void)state;
-	dones = 0;
 	table_init(outer, "outer", inner->bus);
-	table_map(outer, 1, 3 * PAGE, RW);
-	table_map(inner, 3, 0x7000, RW);
-	table_map(inner, 4, 0x9000, RW);
 	map.space = outer->bus;
-	inner->block = true;
-	fh_point_arm("test.translating");
-	worker_start(&worker, map_run, &map);
-	assert_true(fh_point_wait("test.translating"));
-	table_map(outer, 1, 4 * PAGE, RW);
-	fh_iommu_invalidate(outer->region, 0, PAGE, 2 * PAGE - 1, done, NULL);
-	assert_true(done_within(20000));
-	fh_point_release("test.translating");
-	worker_join(&worker);
+	run_while_the_way_changes(outer, inner, map_run, &map);
 	assert_non_null(map.mapping);
 	assert_ptr_equal(map.mapped.ptr, (uint8_t *)fh_region_ram(ram) + 0x9000);
 	/* It is of both of them. */
@@ -188,7 +183,7 @@ static void invalidation_does_not_wait_for_who_was_asked_again(void **state)
 	fh_point_release("test.translating");
 	worker_join(&worker);
 	assert_ptr_equal(map.mapped.ptr, (uint8_t *)fh_region_ram(ram) + 0x9000);
-	assert_true(done_within(5000));
+	assert_true(done_within(20000));
 	fh_mapping_unmap(map.mapping, 0);
 	fh_device_unplug(map.holder);
 }
