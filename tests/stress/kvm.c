@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest under the host's own KVM: it rings while eventfds come and go, and looks while what it
- * looks at changes. Where the host has none the tests say so and are skipped.
+ * A guest of two vCPUs under the host's own KVM: they ring while eventfds come and go, and look while
+ * what they look at changes. Where the host has none the tests say so and are skipped.
  */
 #include "support/kvm-host.h"
 #include "support/scale.h"
@@ -14,7 +14,7 @@
 /* What the guest finds: devices of a page each. */
 enum { DEVICE = 0xd0000, LITTLE = DEVICE, BIG = DEVICE + 0x1000, STOP = DEVICE + 0x2000 };
 enum { MATCHED = 0x10, ANY = 0x20, COUNTER = 0x3000, WINDOW = 0x20000, PAGE = 0x1000 };
-enum { ROUND_RINGS = 6 };
+enum { ROUND_RINGS = 6, STRIDE = 4 };
 
 static const uint8_t ringing_code[] = {
 	0xb8, 0x00, 0xd0,			  /*       mov ax, 0xd000 */
@@ -25,7 +25,7 @@ static const uint8_t ringing_code[] = {
 	0x26, 0xc7, 0x06, 0x10, 0x10, 0x12, 0x34, /*       mov word es:[0x1010], 0x3412 */
 	0x26, 0xc6, 0x06, 0x20, 0x00, 0x05,	  /*       mov byte es:[0x20], 5 */
 	0x26, 0xc7, 0x06, 0x20, 0x00, 0x05, 0x00, /*       mov word es:[0x20], 5 */
-	0x66, 0xff, 0x06, 0x00, 0x30,		  /*       inc dword [0x3000] */
+	0x66, 0xff, 0x87, 0x00, 0x30,		  /*       inc dword [bx + 0x3000] */
 	0x26, 0x80, 0x3e, 0x00, 0x20, 0x00,	  /*       cmp byte es:[0x2000], 0 */
 	0x74, 0xca,				  /*       je next */
 	0xf4,					  /*       hlt */
@@ -38,9 +38,9 @@ static const uint8_t looking_code[] = {
 	0x8e, 0xd8,			    /*       mov ds, ax */
 	0x26, 0xa0, 0x00, 0x10,		    /* next: mov al, es:[0x1000] */
 	0x8a, 0x26, 0x10, 0x00,		    /*       mov ah, [0x10] */
-	0x26, 0xa3, 0x00, 0x00,		    /*       mov es:[0], ax */
+	0x26, 0x89, 0x07,		    /*       mov es:[bx], ax */
 	0x26, 0x80, 0x3e, 0x00, 0x20, 0x00, /*       cmp byte es:[0x2000], 0 */
-	0x74, 0xec,			    /*       je next */
+	0x74, 0xed,			    /*       je next */
 	0xf4,				    /*       hlt */
 };
 
@@ -90,7 +90,7 @@ static bool rig_begin(const uint8_t *code, size_t size)
 	return true;
 }
 
-static void rig_start(bool any_length)
+static void rig_start(bool any_length, unsigned vcpus)
 {
 	struct fh_error err = FH_ERROR_INIT;
 	const struct fh_kvm_options options = {
@@ -100,7 +100,7 @@ static void rig_start(bool any_length)
 	rig.kvm = kvm_new_with(rig.m, fh_machine_memory(rig.m), rig.host.vm, &options,
 			       &rig.host.calls, &err);
 	assert_string_equal(err.message, "");
-	host_start(&rig.host, rig.kvm);
+	host_start(&rig.host, rig.kvm, vcpus, STRIDE);
 }
 
 static void rig_stop(void)
@@ -119,11 +119,12 @@ static void rig_end(void)
 	host_close(&rig.host);
 }
 
-static uint64_t rounds(void)
+static uint64_t rounds_of(unsigned vcpu)
 {
+	const char *counter = (char *)fh_region_ram(rig.ram) + COUNTER + STRIDE * vcpu;
 	uint32_t count;
 
-	memcpy(&count, (char *)fh_region_ram(rig.ram) + COUNTER, sizeof(count));
+	memcpy(&count, counter, sizeof(count));
 	return count;
 }
 
@@ -189,10 +190,10 @@ static void check_one_round(bool any_length)
 	eventfds[1] = watch(devices[1], word_match(0x1234), fds[1]); /* bytes 12 34 */
 	eventfds[2] = watch(devices[0], (struct fh_eventfd_match){ .offset = ANY }, fds[2]);
 	rig.end = true;
-	rig_start(any_length);
+	rig_start(any_length, 1);
 	assert_int_equal(fh_kvm_check(rig.kvm, NULL), FH_OK);
 	rig_stop();
-	assert_int_equal(rounds(), 1);
+	assert_int_equal(rounds_of(0), 1);
 	assert_int_equal(take(fds[0]), 1);
 	assert_int_equal(take(fds[1]), 1);
 	assert_int_equal(take(fds[2]), 2);
@@ -214,6 +215,13 @@ static void the_right_value_rings_without_an_exit(void **state)
 	check_one_round(true);
 }
 
+static void wait_for_a_ring(void)
+{
+	for (unsigned i = 0; i < HOST_CPUS; i++)
+		for (const uint64_t now = rounds_of(i); rounds_of(i) == now;)
+			sched_yield();
+}
+
 static void change(uint64_t round, int fd)
 {
 	struct fh_eventfd *matched =
@@ -228,8 +236,8 @@ static void change(uint64_t round, int fd)
 			      (struct fh_eventfd_match){ .offset = MATCHED, .size = 2 }, fd);
 	if (round % 7 == 0)
 		fh_region_move(devices[1], round % 2 ? BIG : BIG + 0x8000);
-	for (uint64_t now = rounds(); round % 4 == 0 && rounds() == now;)
-		sched_yield(); /* it has rung once */
+	if (round % 4 == 0)
+		wait_for_a_ring();
 	fh_object_unref(any);
 	fh_object_unref(matched);
 	if (plain)
@@ -239,7 +247,7 @@ static void change(uint64_t round, int fd)
 static void every_ring_is_one_signal_or_one_call(void **state)
 {
 	const int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	uint64_t signals;
+	uint64_t signals, rounds = 0;
 
 	(void)state;
 	if (!rig_begin(ringing_code, sizeof(ringing_code))) {
@@ -247,13 +255,15 @@ static void every_ring_is_one_signal_or_one_call(void **state)
 		skip();
 	}
 	devices_new();
-	rig_start(false);
+	rig_start(false, HOST_CPUS);
 	for (uint64_t round = scaled(500); round > 0; round--)
 		change(round, fd);
 	rig_stop();
 	signals = take(fd);
 	assert_true(signals > 0);
-	assert_int_equal(ROUND_RINGS * rounds(), signals + rig.called + rig.failed);
+	for (unsigned i = 0; i < HOST_CPUS; i++)
+		rounds += rounds_of(i);
+	assert_int_equal(ROUND_RINGS * rounds, signals + rig.called + rig.failed);
 	for (unsigned i = 0; i < 2; i++)
 		fh_object_unref(devices[i]);
 	rig_end();
@@ -262,18 +272,24 @@ static void every_ring_is_one_signal_or_one_call(void **state)
 
 /* --- Looks ------------------------------------------------------------------------------------ */
 
-/* What the guest has seen, in order: by an exit and in a slot by turns. */
-static _Atomic uint64_t looks, changes, last_seen;
+/* What a vCPU has seen, in order: by an exit and in a slot by turns. */
+struct seen {
+	_Atomic uint64_t looks, changes, last;
+};
+
+static struct seen seen[HOST_CPUS];
 
 static enum fh_tx looks_write(void *state, uint64_t offset, uint64_t value, unsigned size,
 			      struct fh_attrs attrs)
 {
-	(void)state, (void)offset, (void)size, (void)attrs;
+	struct seen *by = &seen[offset / STRIDE];
+
+	(void)state, (void)size, (void)attrs;
 	for (unsigned i = 0; i < 2; i++, value >>= 8) {
-		changes += last_seen != (value & 1);
-		last_seen = value & 1;
+		by->changes += by->last != (value & 1);
+		by->last = value & 1;
 	}
-	looks++;
+	by->looks++;
 	return FH_TX_OK;
 }
 
@@ -305,8 +321,9 @@ static void flip(void *arg)
 
 static void wait_for_looks(uint64_t more)
 {
-	for (const uint64_t now = looks; looks < now + more;)
-		sched_yield();
+	for (unsigned i = 0; i < HOST_CPUS; i++)
+		for (const uint64_t now = seen[i].looks; seen[i].looks < now + more;)
+			sched_yield();
 }
 
 /*
@@ -322,9 +339,7 @@ static void a_guest_sees_each_change_once(void **state)
 	(void)state;
 	if (!rig_begin(looking_code, sizeof(looking_code)))
 		skip();
-	looks = 0;
-	changes = 0;
-	last_seen = 0;
+	memset(seen, 0, sizeof(seen));
 	looker = fh_region_new_mmio(rig.m, NULL, PAGE, &looks_ops, NULL);
 	fh_region_add(rig.root, looker, DEVICE, 0);
 	for (int i = 0; i < 2; i++) {
@@ -338,7 +353,7 @@ static void a_guest_sees_each_change_once(void **state)
 	}
 	to.which = regs[1];
 	to.window = windows[1];
-	rig_start(false);
+	rig_start(false, HOST_CPUS);
 	for (uint64_t i = 0; i < flips; i++) {
 		struct worker editor;
 
@@ -353,7 +368,8 @@ static void a_guest_sees_each_change_once(void **state)
 	}
 	wait_for_looks(2);
 	rig_stop();
-	assert_int_equal(changes, flips);
+	for (unsigned i = 0; i < HOST_CPUS; i++)
+		assert_int_equal(seen[i].changes, flips);
 	for (unsigned i = 0; i < 2; i++) {
 		fh_object_unref(regs[i]);
 		fh_object_unref(windows[i]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A small real-mode guest under the host's KVM, if it has one. Included once, by the test's own
- * file.
+ * file. Its vCPUs run the same code, and know each other by bx.
  */
 #ifndef SUPPORT_KVM_HOST_H
 #define SUPPORT_KVM_HOST_H
@@ -21,15 +21,23 @@
 
 #define HOST_CODE 0x1000 /* where it begins, with all segments at 0 */
 
-struct host {
-	struct kvm_calls calls; /* that count */
-	int kvm, vm, vcpu;
-	size_t run_size;
+enum { HOST_CPUS = 2 };
+
+struct host_cpu {
+	int fd;
 	struct kvm_run *run;
-	_Atomic unsigned runs;
 	pthread_t thread;
 	enum fh_code code;
 	struct fh_kvm_vcpu *known;
+};
+
+struct host {
+	struct kvm_calls calls; /* that count */
+	int kvm, vm;
+	size_t run_size;
+	_Atomic unsigned runs;
+	struct host_cpu cpus[HOST_CPUS];
+	unsigned started; /* of them */
 };
 
 static int host_call(void *arg, int fd, unsigned long request, void *argument)
@@ -49,16 +57,27 @@ static void on_signal(int number)
 
 static void host_kick(void *arg)
 {
-	pthread_kill(((struct host *)arg)->thread, SIGUSR1);
+	pthread_kill(((struct host_cpu *)arg)->thread, SIGUSR1);
+}
+
+static const char *host_open_cpu(const struct host *host, unsigned index, struct host_cpu *cpu)
+{
+	cpu->fd = ioctl(host->vm, KVM_CREATE_VCPU, index);
+	if (cpu->fd < 0)
+		return "KVM_CREATE_VCPU";
+	cpu->run = mmap(NULL, host->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, cpu->fd, 0);
+	return cpu->run == MAP_FAILED ? "the vCPU's state" : NULL;
 }
 
 /* What is missing, or NULL. */
 static const char *host_open_all(struct host *host)
 {
 	const struct sigaction action = { .sa_handler = on_signal };
+	const char *missing = NULL;
 
-	host->kvm = host->vm = host->vcpu = -1;
-	host->run = MAP_FAILED;
+	host->kvm = host->vm = -1;
+	for (unsigned i = 0; i < HOST_CPUS; i++)
+		host->cpus[i] = (struct host_cpu){ .fd = -1, .run = MAP_FAILED };
 #if !defined(__x86_64__)
 	return "the guest is one for x86";
 #endif
@@ -72,23 +91,23 @@ static const char *host_open_all(struct host *host)
 	host->vm = ioctl(host->kvm, KVM_CREATE_VM, 0);
 	if (host->vm < 0)
 		return "KVM_CREATE_VM";
-	host->vcpu = ioctl(host->vm, KVM_CREATE_VCPU, 0);
-	if (host->vcpu < 0)
-		return "KVM_CREATE_VCPU";
 	host->run_size = (size_t)ioctl(host->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-	host->run = mmap(NULL, host->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, host->vcpu, 0);
-	if (host->run == MAP_FAILED)
-		return "the vCPU's state";
+	for (unsigned i = 0; i < HOST_CPUS && !missing; i++)
+		missing = host_open_cpu(host, i, &host->cpus[i]);
+	if (missing)
+		return missing;
 	host->calls = (struct kvm_calls){ .call = host_call, .arg = host };
 	return sigaction(SIGUSR1, &action, NULL) < 0 ? "SIGUSR1" : NULL;
 }
 
 static void host_close(struct host *host)
 {
-	if (host->run != MAP_FAILED)
-		munmap(host->run, host->run_size);
-	if (host->vcpu >= 0)
-		close(host->vcpu);
+	for (unsigned i = 0; i < HOST_CPUS; i++) {
+		if (host->cpus[i].run != MAP_FAILED)
+			munmap(host->cpus[i].run, host->run_size);
+		if (host->cpus[i].fd >= 0)
+			close(host->cpus[i].fd);
+	}
 	if (host->vm >= 0)
 		close(host->vm);
 	if (host->kvm >= 0)
@@ -111,36 +130,52 @@ static bool host_open(struct host *host)
 
 static void *host_main(void *arg)
 {
-	struct host *host = arg;
+	struct host_cpu *cpu = arg;
 
-	host->code = fh_kvm_run(host->known, NULL);
+	cpu->code = fh_kvm_run(cpu->known, NULL);
 	return NULL;
 }
 
-/* From the start of its code. */
-static void host_start(struct host *host, struct fh_kvm *kvm)
+/* All but bx and where the code is are as after a reset. */
+static void host_set_registers(const struct host_cpu *cpu, uint16_t bx)
 {
 #if defined(__x86_64__)
-	const struct kvm_regs regs = { .rip = HOST_CODE, .rflags = 2 };
+	const struct kvm_regs regs = { .rip = HOST_CODE, .rflags = 2, .rbx = bx };
 	struct kvm_sregs sregs;
 
-	assert_int_equal(ioctl(host->vcpu, KVM_GET_SREGS, &sregs), 0);
+	assert_int_equal(ioctl(cpu->fd, KVM_GET_SREGS, &sregs), 0);
 	sregs.cs.base = sregs.cs.selector = 0;
-	assert_int_equal(ioctl(host->vcpu, KVM_SET_SREGS, &sregs), 0);
-	assert_int_equal(ioctl(host->vcpu, KVM_SET_REGS, &regs), 0);
+	assert_int_equal(ioctl(cpu->fd, KVM_SET_SREGS, &sregs), 0);
+	assert_int_equal(ioctl(cpu->fd, KVM_SET_REGS, &regs), 0);
+#else
+	(void)cpu, (void)bx;
 #endif
-	host->known = fh_kvm_vcpu_new(kvm, host->vcpu, host->run, host_kick, host, NULL);
-	assert_non_null(host->known);
-	assert_int_equal(pthread_create(&host->thread, NULL, host_main, host), 0);
 }
 
-/* The guest has halted. */
+/* So many vCPUs, from the start of the code; bx is @stride times the vCPU's index. */
+static void host_start(struct host *host, struct fh_kvm *kvm, unsigned count, uint16_t stride)
+{
+	for (host->started = 0; host->started < count; host->started++) {
+		struct host_cpu *cpu = &host->cpus[host->started];
+
+		host_set_registers(cpu, (uint16_t)(stride * host->started));
+		cpu->known = fh_kvm_vcpu_new(kvm, cpu->fd, cpu->run, host_kick, cpu, NULL);
+		assert_non_null(cpu->known);
+		assert_int_equal(pthread_create(&cpu->thread, NULL, host_main, cpu), 0);
+	}
+}
+
+/* All vCPUs have halted. */
 static void host_join(struct host *host)
 {
-	pthread_join(host->thread, NULL);
-	fh_kvm_vcpu_free(host->known);
-	assert_int_equal(host->code, FH_OK);
-	assert_int_equal(host->run->exit_reason, KVM_EXIT_HLT);
+	for (unsigned i = 0; i < host->started; i++) {
+		struct host_cpu *cpu = &host->cpus[i];
+
+		pthread_join(cpu->thread, NULL);
+		fh_kvm_vcpu_free(cpu->known);
+		assert_int_equal(cpu->code, FH_OK);
+		assert_int_equal(cpu->run->exit_reason, KVM_EXIT_HLT);
+	}
 }
 
 #endif
