@@ -58,13 +58,13 @@ void *fh_zalloc_aligned(size_t size, size_t align)
 
 void *fh_realloc(void *ptr, size_t size)
 {
-	void *moved = realloc(ptr, size ? size : 1);
+	for (unsigned attempt = 1;; attempt++) {
+		void *moved = realloc(ptr, size ? size : 1);
 
-	for (unsigned attempt = 1; FH_UNLIKELY(!moved); attempt++) {
+		if (FH_LIKELY(moved))
+			return moved;
 		try_again(size, attempt);
-		moved = realloc(ptr, size ? size : 1);
 	}
-	return moved;
 }
 
 char *fh_strdup(const char *text)
