@@ -596,7 +596,7 @@ static void smaller_region_keeps_the_bits_of_all_its_memory(void **state)
 static void ranges_stay_and_lookasides_lose_them(void **state)
 {
 	const struct fh_view_set *set = atomic_load(&space->set);
-	struct fh_view_hit before, after;
+	struct fh_view_hit before = { NULL, 0 }, after = before;
 	struct fh_section section;
 	uint64_t life;
 
