@@ -26,10 +26,13 @@
 
 #if defined(SCALE_THREAD_SANITIZER)
 #define SCALE_PERCENT 4
+#define SCALE_SANITIZER 1
 #elif defined(SCALE_ADDRESS_SANITIZER)
 #define SCALE_PERCENT 20
+#define SCALE_SANITIZER 1
 #else
 #define SCALE_PERCENT 100
+#define SCALE_SANITIZER 0
 #endif
 
 static inline uint64_t scaled(uint64_t full)
