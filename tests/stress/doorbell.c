@@ -200,7 +200,9 @@ static void every_store_is_a_signal_or_a_callback(void **state)
 		worker_start(&storers[i], store_run, NULL);
 	for (unsigned i = 0; i < LISTENING; i++)
 		worker_start(&listening[i], listen_run, NULL);
-	for (uint64_t round = scaled(5000); round > 0 || !rig.stored; round -= round > 0)
+	/* Until each has had its turn, however slow the host is. */
+	for (uint64_t round = scaled(5000); round > 0 || !rig.stored || !rig.told;
+	     round -= round > 0)
 		change(round);
 	rig.stop = true;
 	for (unsigned i = 0; i < STORERS; i++)
@@ -209,7 +211,6 @@ static void every_store_is_a_signal_or_a_callback(void **state)
 		worker_join(&listening[i]);
 	(void)!read(rig.fd, &signals, sizeof(signals));
 	assert_int_equal(rig.stored, rig.called + signals);
-	assert_true(rig.told > 0);
 	fh_object_unref(rig.over);
 	fh_object_unref(rig.regs);
 	machine_end(rig.m);

@@ -224,14 +224,14 @@ static void copy_is_equal_once_the_harts_stand_still(void **state)
 
 	(void)state;
 	world_begin(&world);
-	for (uint64_t i = 0; i < scaled(20); i++) {
+	/* Until the register was stored to as well, however slow the host is. */
+	for (uint64_t i = 0; i < scaled(20) || world.stores <= 100; i++) {
 		assert_int_equal(fh_dirty_start(world.ram, FH_DIRTY_MIGRATION, NULL), FH_OK);
 		copy_all(&world.copy);
 		for (unsigned k = 0; k < 20; k++)
 			round_of(&world, &seed);
 		fh_dirty_stop(world.ram, FH_DIRTY_MIGRATION);
 	}
-	assert_true(world.stores > 100);
 	world_end(&world);
 }
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "support/scale.h"
+
 void check_failed(const char *what, const char *file, int line)
 {
 	fprintf(stderr, "%s:%d: check failed: %s\n", file, line, what);
@@ -271,7 +273,7 @@ void worker_join_within(struct worker *worker, unsigned seconds)
 	struct timespec limit;
 
 	clock_gettime(CLOCK_REALTIME, &limit);
-	limit.tv_sec += seconds;
+	limit.tv_sec += patience(seconds);
 	if (pthread_timedjoin_np(worker->thread, NULL, &limit) != 0)
 		fail_msg("a thread hangs");
 }

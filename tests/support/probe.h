@@ -86,7 +86,7 @@ struct worker {
 };
 
 void worker_start(struct worker *worker, void (*run)(void *arg), void *arg);
-/* Fails the test if the thread does not end within 30 seconds: something hangs. */
+/* Fails the test if the thread does not end within patience(30) seconds: something hangs. */
 void worker_join(struct worker *worker);
 void worker_join_within(struct worker *worker, unsigned seconds);
 bool worker_done(const struct worker *worker);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How much of something a test does: all of it, or less where every access is checked. The
- * environment variable FH_TEST_EFFORT says how many percent instead, 100 being all.
+ * environment variable FH_TEST_EFFORT says how many percent instead, 100 being all. And how long it
+ * waits before it calls something hung: FH_TEST_TIMEOUT times what suffices on a machine that is
+ * only busy.
  */
 #ifndef SUPPORT_SCALE_H
 #define SUPPORT_SCALE_H
@@ -42,6 +44,15 @@ static inline uint64_t scaled(uint64_t full)
 	const double part = (double)full * percent / 100;
 
 	return part < 1 ? 1 : (uint64_t)part;
+}
+
+/* For what has to happen, in any unit of time. What must not happen is waited for a fixed time. */
+static inline unsigned patience(unsigned limit)
+{
+	const char *text = getenv("FH_TEST_TIMEOUT");
+	const unsigned long times = text ? strtoul(text, NULL, 10) : 1;
+
+	return times > 1 ? limit * (unsigned)times : limit;
 }
 
 #endif

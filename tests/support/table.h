@@ -13,6 +13,7 @@
 
 #include "base/point.h"
 #include "memory/iommu.h"
+#include "support/scale.h"
 
 #define PAGE   UINT64_C(0x1000)
 #define PAGES  8
@@ -167,6 +168,11 @@ static inline bool done_within(unsigned ms)
 	for (unsigned i = 0; i < ms && dones == 0; i++)
 		usleep(1000);
 	return dones > 0;
+}
+
+static inline bool done_in_time(void)
+{
+	return done_within(patience(20000));
 }
 
 static struct probe_hooks mapper_hooks;

@@ -19,6 +19,7 @@
 
 #include "hw/uart.h"
 #include "machine/console.h"
+#include "support/scale.h"
 
 #define BASE 0x10000000
 
@@ -189,12 +190,12 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* A little later, up to 20 s altogether. */
+/* A little later, up to patience(20) seconds altogether. */
 static bool wait_more(struct world *w, double since)
 {
 	fh_machine_poll(w->m);
 	usleep(1000);
-	return now() < since + 20;
+	return now() < since + patience(20);
 }
 
 /* What the guest reads of @size bytes that are to come. */

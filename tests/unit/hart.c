@@ -9,6 +9,7 @@
 
 #include "cpu/cpu.h"
 #include "support/probe.h"
+#include "support/scale.h"
 
 #define RAM_BASE UINT64_C(0x80000000)
 #define DATA	 0x1000 /* in RAM: what the programs write */
@@ -172,7 +173,7 @@ static uint64_t peek(struct rig *g, uint64_t offset)
 /* Polls the machine meanwhile; false after some seconds. */
 static bool becomes_other_than(struct rig *g, uint64_t offset, uint64_t value)
 {
-	for (unsigned i = 0; i < 20000; i++) {
+	for (unsigned i = 0; i < patience(20000); i++) {
 		if (peek(g, offset) != value)
 			return true;
 		fh_machine_poll(g->m);

@@ -22,6 +22,7 @@
 #include "base/lock.h"
 #include "base/point.h"
 #include "support/dies.h"
+#include "support/scale.h"
 
 enum { THREADS = 4, INCREMENTS = 50000, ROUNDS = 100000, MS = 1000000 };
 
@@ -211,7 +212,7 @@ static void no_wake_up_is_lost_for_good_without_membarrier(void **state)
 
 	(void)state;
 	if (child == 0) {
-		alarm(50);
+		alarm(patience(50));
 		if (!forbid_membarrier())
 			_exit(CANNOT);
 		contend_on_all_threads();

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "machine/loop.h"
+#include "support/scale.h"
 
 struct world {
 	struct loop *loop;
@@ -104,7 +105,7 @@ static void *wish(void *arg)
 		loop_wake(w->loop);
 		for (int turns = 0;
 		     atomic_load_explicit(&w->wishes, memory_order_acquire) > 0; turns++) {
-			CHECK(turns < 20000);
+			CHECK(turns < (int)patience(20000));
 			if (turns > 1000)
 				usleep(500);
 		}

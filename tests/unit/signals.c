@@ -11,6 +11,7 @@
 
 #include "machine/signals.h"
 #include "support/host.h"
+#include "support/scale.h"
 
 struct child {
 	pid_t pid;
@@ -61,7 +62,7 @@ static _Noreturn void be_child(void)
 {
 	struct signals *signals;
 
-	alarm(20);
+	alarm(patience(20));
 	own.loop = loop_new(NULL);
 	signals = signals_new(own.loop, &ops, NULL);
 	say('+');
