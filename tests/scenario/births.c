@@ -3,11 +3,9 @@
  * Births that fail early or go odd ways (L5, L7): init that fails at any level, realize below what
  * is not shown or is hidden, parts that are unplugged while their parent's realize is undone.
  */
-#include "support/probe.h"
+#include "support/levels.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/point.h"
 #include "support/text.h"
@@ -15,21 +13,6 @@
 #define BASE UINT64_C(0x10000000)
 
 static const struct fh_type plain_type = { .name = "plain" };
-
-static char trace[4096];
-
-static void note(const char *what, const char *level)
-{
-	const size_t used = strlen(trace);
-
-	snprintf(trace + used, sizeof(trace) - used, "%s%s%s", used ? " " : "", what, level);
-}
-
-static void assert_trace(const char *wanted)
-{
-	assert_string_equal(trace, wanted);
-	trace[0] = '\0';
-}
 
 static struct fh_region *memory_root(struct fh_machine *m)
 {
@@ -61,14 +44,13 @@ static const struct fh_property thing_properties[] = {
 };
 
 /* Leaves things behind for the core to undo. */
-static enum fh_code init(struct fh_object *object, int level, struct fh_error *err)
+static enum fh_code level_init(struct fh_object *object, int level, struct fh_error *err)
 {
 	struct fh_machine *m = fh_object_get_machine(object);
 	struct fh_region *region = fh_region_new_container(object, NULL, 0x1000);
 	char name[16];
 
 	snprintf(name, sizeof(name), "%d", level);
-	note("+", name);
 	CHECK(fh_region_add(memory_root(m), region, BASE * (uint64_t)level, 0) == FH_OK);
 	CHECK(fh_object_new_child(object, name, &plain_type, NULL));
 	CHECK(fh_object_pin(other, object, "test"));
@@ -80,44 +62,7 @@ static enum fh_code init(struct fh_object *object, int level, struct fh_error *e
 	return FH_OK;
 }
 
-#define LEVEL(n)                                                                                   \
-	static enum fh_code init_##n(struct fh_object *object, void *state, struct fh_error *err)  \
-	{                                                                                          \
-		*(int *)state = (n);                                                               \
-		return init(object, (n), err);                                                     \
-	}                                                                                          \
-	static void dispose_##n(struct fh_object *object, void *state)                             \
-	{                                                                                          \
-		(void)object;                                                                      \
-		CHECK(*(int *)state == (n));                                                       \
-		note("d", #n);                                                                     \
-	}                                                                                          \
-	static void finalize_##n(struct fh_object *object, void *state)                            \
-	{                                                                                          \
-		(void)object;                                                                      \
-		CHECK(*(int *)state == (n));                                                       \
-		note("f", #n);                                                                     \
-	}
-LEVEL(1)
-LEVEL(2)
-LEVEL(3)
-
-#define LEVEL_TYPE(kind, n, above)                                                                 \
-	static const struct fh_type kind##_##n = {                                                 \
-		.name = #kind "-" #n,                                                              \
-		.parent = (above),                                                                 \
-		.state_size = sizeof(struct thing),                                                \
-		.properties = thing_properties,                                                    \
-		.init = init_##n,                                                                  \
-		.dispose = dispose_##n,                                                            \
-		.finalize = finalize_##n,                                                          \
-	}
-LEVEL_TYPE(thing, 1, &fh_object_type);
-LEVEL_TYPE(thing, 2, &thing_1);
-LEVEL_TYPE(thing, 3, &thing_2);
-LEVEL_TYPE(device, 1, &fh_device_type);
-LEVEL_TYPE(device, 2, &device_1);
-LEVEL_TYPE(device, 3, &device_2);
+LEVEL_TYPES(sizeof(struct thing), thing_properties);
 
 /* A level whose init failed is not disposed of; the earlier ones are, derived first (L5). */
 static const char *const traces[] = {

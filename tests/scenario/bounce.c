@@ -412,13 +412,6 @@ static void holder_that_goes_while_it_maps_gets_nothing(void **unused)
 	machine_end(m);
 }
 
-static int release_points(void **state)
-{
-	(void)state;
-	fh_point_release_all();
-	return 0;
-}
-
 #define TEST(name) cmocka_unit_test_teardown(name, release_points)
 
 int main(void)

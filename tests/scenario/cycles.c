@@ -3,7 +3,7 @@
  * Objects that are gone but for each other are found, and printed as a cycle that says how each
  * keeps the next (L8).
  */
-#include "support/probe.h"
+#include "support/linked.h"
 
 #include <string.h>
 
@@ -13,24 +13,6 @@
 #include "support/text.h"
 
 #define BASE UINT64_C(0x10000000)
-
-static const struct fh_type plain_type = { .name = "plain" };
-
-struct linked {
-	struct fh_object *friend;
-};
-
-static const struct fh_property linked_properties[] = {
-	{ .name = "friend", .kind = FH_PROPERTY_LINK, .flags = FH_PROPERTY_STRONG,
-	  .offset = offsetof(struct linked, friend) },
-	{ .name = NULL },
-};
-
-static const struct fh_type linked_type = {
-	.name = "linked",
-	.state_size = sizeof(struct linked),
-	.properties = linked_properties,
-};
 
 /* --- Cycles --------------------------------------------------------------------------------- */
 

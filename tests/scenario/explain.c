@@ -3,7 +3,7 @@
  * Every death can be explained (L8): whoever keeps an object is named, by path and kind; the ledger
  * counts.
  */
-#include "support/probe.h"
+#include "support/linked.h"
 
 #include <sched.h>
 #include <string.h>
@@ -12,24 +12,6 @@
 
 #define BASE UINT64_C(0x10000000)
 #define RAM UINT64_C(0x80000000)
-
-static const struct fh_type plain_type = { .name = "plain" };
-
-struct linked {
-	struct fh_object *friend;
-};
-
-static const struct fh_property linked_properties[] = {
-	{ .name = "friend", .kind = FH_PROPERTY_LINK, .flags = FH_PROPERTY_STRONG,
-	  .offset = offsetof(struct linked, friend) },
-	{ .name = NULL },
-};
-
-static const struct fh_type linked_type = {
-	.name = "linked",
-	.state_size = sizeof(struct linked),
-	.properties = linked_properties,
-};
 
 static struct fh_region *memory_root(struct fh_machine *m)
 {

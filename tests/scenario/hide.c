@@ -47,13 +47,6 @@ static void child_is_not_drained_before_its_parents_hide_is_published(void **unu
 	machine_end(m);
 }
 
-static int release_points(void **state)
-{
-	(void)state;
-	fh_point_release_all();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {

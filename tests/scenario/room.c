@@ -465,13 +465,6 @@ static void waiter_that_is_being_cancelled_is_not_the_pollers_to_free(void **unu
 	machine_end(m);
 }
 
-static int release_points(void **state)
-{
-	(void)state;
-	fh_point_release_all();
-	return 0;
-}
-
 #define TEST(name) cmocka_unit_test_teardown(name, release_points)
 
 int main(void)

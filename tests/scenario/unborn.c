@@ -3,10 +3,7 @@
  * Births whose parent is disposed of while they are in progress (L5, L7): whichever thread comes
  * last calls the dispose callbacks, once, derived first, for the levels whose init succeeded.
  */
-#include "support/probe.h"
-
-#include <stdio.h>
-#include <string.h>
+#include "support/levels.h"
 
 #include "base/point.h"
 
@@ -16,19 +13,9 @@ static struct fh_object *parent; /* goes while a level of its child is being mad
 static int gone_at;	 /* the level whose init sees it go; 0: none */
 static int failing_at;	 /* the level whose init fails; 0: none */
 static const char *stop; /* where init of the last level waits, or NULL */
-static char trace[64];
 
-static void note(char what, int level)
+static enum fh_code level_init(struct fh_object *object, int level, struct fh_error *err)
 {
-	const size_t used = strlen(trace);
-
-	snprintf(trace + used, sizeof(trace) - used, "%s%c%d", used ? " " : "", what, level);
-}
-
-static enum fh_code init(struct fh_object *object, int *state, int level, struct fh_error *err)
-{
-	*state = level;
-	note('+', level);
 	fh_object_new_child(object, NULL, &plain_type, NULL);
 	if (level == gone_at) {
 		fh_object_dispose(parent);
@@ -41,42 +28,7 @@ static enum fh_code init(struct fh_object *object, int *state, int level, struct
 	return FH_OK;
 }
 
-#define LEVEL(n)                                                                                   \
-	static enum fh_code init_##n(struct fh_object *object, void *state, struct fh_error *err)  \
-	{                                                                                          \
-		return init(object, state, (n), err);                                              \
-	}                                                                                          \
-	static void dispose_##n(struct fh_object *object, void *state)                             \
-	{                                                                                          \
-		(void)object;                                                                      \
-		CHECK(*(int *)state == (n));                                                       \
-		note('d', (n));                                                                    \
-	}                                                                                          \
-	static void finalize_##n(struct fh_object *object, void *state)                            \
-	{                                                                                          \
-		(void)object;                                                                      \
-		CHECK(*(int *)state == (n));                                                       \
-		note('f', (n));                                                                    \
-	}
-LEVEL(1)
-LEVEL(2)
-LEVEL(3)
-
-#define LEVEL_TYPE(kind, n, above)                                                                 \
-	static const struct fh_type kind##_##n = {                                                 \
-		.name = #kind "-" #n,                                                              \
-		.parent = (above),                                                                 \
-		.state_size = sizeof(int),                                                         \
-		.init = init_##n,                                                                  \
-		.dispose = dispose_##n,                                                            \
-		.finalize = finalize_##n,                                                          \
-	}
-LEVEL_TYPE(thing, 1, &fh_object_type);
-LEVEL_TYPE(thing, 2, &thing_1);
-LEVEL_TYPE(thing, 3, &thing_2);
-LEVEL_TYPE(device, 1, &fh_device_type);
-LEVEL_TYPE(device, 2, &device_1);
-LEVEL_TYPE(device, 3, &device_2);
+LEVEL_TYPES(sizeof(int), NULL);
 
 /* In turn as a plain object and as a device; true if it was born. */
 static bool give_birth(bool device, struct fh_error *err)
@@ -99,7 +51,7 @@ static void end(struct fh_machine *m, const char *wanted)
 {
 	parent = fh_object_unref(parent);
 	machine_check_alive(m, 0);
-	assert_string_equal(trace, wanted);
+	assert_trace(wanted);
 	machine_end(m);
 }
 

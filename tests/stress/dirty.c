@@ -187,7 +187,6 @@ static void migrate(struct world *world, unsigned *seed)
 
 static void world_begin(struct world *world)
 {
-	static const struct fh_type holder_type = { .name = "holder" };
 	struct fh_region *root;
 
 	memset(world, 0, sizeof(*world));

@@ -210,7 +210,6 @@ static void table_set(struct rig *rig, unsigned iova, uint64_t entry)
 static void no_access_uses_an_old_translation_after_the_invalidation(void **state)
 {
 	static struct rig rig;
-	static const struct fh_type type = { .name = "holder" };
 	struct fh_region *ram;
 	struct worker workers[THREADS];
 	unsigned used[IOVAS], idle[PAGES - IOVAS];
@@ -235,7 +234,7 @@ static void no_access_uses_an_old_translation_after_the_invalidation(void **stat
 		page_fill(&rig, idle[i]);
 	}
 	for (unsigned i = 0; i < THREADS; i++)
-		rig.holders[i] = fh_object_new(rig.m, &type, NULL);
+		rig.holders[i] = holder_new(rig.m);
 	for (unsigned i = 0; i < THREADS; i++)
 		worker_start(&workers[i], dma_run, &rig);
 	/* Until something was written, however slow the host is. */

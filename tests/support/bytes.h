@@ -74,16 +74,6 @@ static inline void bytes_plug(struct fh_machine *m, struct bytes *bytes)
 	assert_int_equal(fh_region_add(root(m), bytes->region, BASE, 0), FH_OK);
 }
 
-static const struct fh_type holder_type = { .name = "holder" };
-
-static inline struct fh_object *holder_new(struct fh_machine *m)
-{
-	struct fh_object *holder = fh_object_new(m, &holder_type, NULL);
-
-	assert_non_null(holder);
-	return holder;
-}
-
 /* The room of a space is what a mapping of all of it gets. */
 static inline uint64_t room_left(struct fh_space *space, struct fh_object *holder, uint64_t most)
 {

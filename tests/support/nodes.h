@@ -128,12 +128,4 @@ static inline void block_inside(struct node *node)
 	fh_blocking_end();
 }
 
-/* For the teardown of a test that failed half way. */
-static inline int release_points(void **state)
-{
-	(void)state;
-	fh_point_release_all();
-	return 0;
-}
-
 #endif

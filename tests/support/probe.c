@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/point.h"
 #include "support/scale.h"
 
 void check_failed(const char *what, const char *file, int line)
@@ -233,6 +234,23 @@ void machine_end(struct fh_machine *m)
 		fh_ledger_print(m, stderr);
 		fail_msg("objects outlived their machine");
 	}
+}
+
+int release_points(void **state)
+{
+	(void)state;
+	fh_point_release_all();
+	return 0;
+}
+
+const struct fh_type holder_type = { .name = "holder" };
+
+struct fh_object *holder_new(struct fh_machine *m)
+{
+	struct fh_object *holder = fh_object_new(m, &holder_type, NULL);
+
+	assert_non_null(holder);
+	return holder;
 }
 
 uint32_t load32(struct fh_machine *m, uint64_t addr, enum fh_tx tx)

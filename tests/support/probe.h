@@ -74,6 +74,13 @@ void machine_end(struct fh_machine *m);
 /* Drains and fails unless exactly @alive objects are. */
 void machine_check_alive(struct fh_machine *m, uint64_t alive);
 
+/* For the teardown of a test that failed half way: whoever it has stopped at a point goes on. */
+int release_points(void **state);
+
+/* Who pins and maps: an object of the test's own. */
+extern const struct fh_type holder_type;
+struct fh_object *holder_new(struct fh_machine *m);
+
 /* A load of 4 bytes from the machine's memory, which must have the outcome @tx. */
 uint32_t load32(struct fh_machine *m, uint64_t addr, enum fh_tx tx);
 void store32(struct fh_machine *m, uint64_t addr, uint32_t value, enum fh_tx tx);

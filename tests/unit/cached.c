@@ -534,13 +534,6 @@ static void threads_share_a_window_while_the_map_changes(void **unused)
 	end(m, cached);
 }
 
-static int release_points(void **state)
-{
-	(void)state;
-	fh_point_release_all();
-	return 0;
-}
-
 #define TEST(name) cmocka_unit_test_teardown(name, release_points)
 
 int main(void)

@@ -80,8 +80,6 @@ static void start(enum fh_dirty_client client)
 
 static struct fh_object *new_holder(void)
 {
-	static const struct fh_type holder_type = { .name = "holder" };
-
 	return fh_object_new_child(m, "holder", &holder_type, NULL);
 }
 

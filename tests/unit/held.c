@@ -4,31 +4,10 @@
  * pinned sections stay as they were found, windows show what the space shows.
  */
 #include "support/array.h"
+#include "support/holding.h"
 
 #define BASE UINT64_C(0x100000)
 #define PAGE UINT64_C(0x1000)
-
-static struct fh_machine *m;
-static struct fh_space *memory;
-static struct fh_object *holder;
-
-static int set_up(void **state)
-{
-	static const struct fh_type type = { .name = "holder" };
-
-	(void)state;
-	m = machine_begin();
-	memory = fh_machine_memory(m);
-	holder = fh_object_new_child(m, "holder", &type, NULL);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	machine_end(m);
-	return 0;
-}
 
 static struct fh_cached *window(uint64_t addr)
 {

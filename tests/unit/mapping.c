@@ -2,42 +2,13 @@
 /*
  * Looking up, mapping, and sections that outlive the read section in which they were found.
  */
-#include "support/probe.h"
-
-#include <string.h>
+#include "support/array.h"
 
 #include "base/point.h"
 #include "base/rcu.h"
 #include "object/object.h"
 
 #define BASE UINT64_C(0x100000)
-
-static const struct fh_attrs none;
-
-static struct fh_region *show(struct fh_machine *m, struct fh_region *region, uint64_t addr)
-{
-	assert_non_null(region);
-	assert_int_equal(fh_region_add(fh_space_root(fh_machine_memory(m)), region, addr, 0),
-			 FH_OK);
-	return region;
-}
-
-static void drop(struct fh_region *region)
-{
-	fh_region_remove(region);
-	fh_object_unref(region);
-}
-
-/* Who pins: an object of the test's own. */
-static const struct fh_type holder_type = { .name = "holder" };
-
-static struct fh_object *holder_new(struct fh_machine *m)
-{
-	struct fh_object *holder = fh_object_new(m, &holder_type, NULL);
-
-	assert_non_null(holder);
-	return holder;
-}
 
 /* --- Lookup --------------------------------------------------------------------------------- */
 
@@ -630,13 +601,6 @@ static void pinned_access_that_blocks_looks_at_the_shown_bit_again(void **state)
 	machine_check_alive(m, 1);
 	fh_object_unref(holder);
 	machine_end(m);
-}
-
-static int release_points(void **state)
-{
-	(void)state;
-	fh_point_release_all();
-	return 0;
 }
 
 #define TEST(name) cmocka_unit_test_teardown(name, release_points)

@@ -4,8 +4,8 @@
  * or a registration.
  */
 #include "support/array.h"
+#include "support/holding.h"
 #include "support/host.h"
-#include "support/probe.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -14,29 +14,6 @@
 
 #define BASE UINT64_C(0x20000000)
 #define PAGE UINT64_C(0x1000)
-
-static struct fh_machine *m;
-static struct fh_space *memory;
-static struct fh_object *holder;
-
-static int set_up(void **state)
-{
-	static const struct fh_type type = { .name = "holder" };
-
-	(void)state;
-	m = machine_begin();
-	memory = fh_machine_memory(m);
-	holder = fh_object_new_child(m, "holder", &type, NULL);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	fh_point_release_all();
-	machine_end(m);
-	return 0;
-}
 
 static struct fh_region *ram_at(uint64_t addr)
 {

@@ -184,13 +184,12 @@ static struct fh_region *placed(struct fh_region *region, const char *name, uint
 
 static int set_up(void **state)
 {
-	static const struct fh_type type = { .name = "holder" };
 	struct fh_region *iommu;
 
 	(void)state;
 	m = machine_begin();
 	memory = fh_machine_memory(m);
-	holder = fh_object_new_child(m, "holder", &type, NULL);
+	holder = fh_object_new_child(m, "holder", &holder_type, NULL);
 	regs = placed(fh_region_new_mmio(m, NULL, PAGE, &regs_ops, NULL), "regs", REGS);
 	ram = placed(fh_region_new_ram(m, NULL, 8 * PAGE, NULL), "ram", RAM);
 	rom = placed(fh_region_new_rom(m, NULL, 8 * PAGE, FH_ROM_IGNORE, NULL), "rom", ROM);
