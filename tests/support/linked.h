@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Objects for tests of what keeps what: plain ones, and ones with a strong link to a friend. Included
- * once, by the test's own file.
+ * Objects for tests of what keeps what: plain ones, and ones with a strong link to a friend.
+ * Included once, by the test's own file.
  */
 #ifndef SUPPORT_LINKED_H
 #define SUPPORT_LINKED_H
