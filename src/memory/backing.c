@@ -438,9 +438,13 @@ enum fh_code fh_backing_touch(const struct fh_backing *backing, uint64_t offset,
 	    fallocate(backing->fd, 0, (off_t)(backing->fd_offset + offset), (off_t)size) != 0)
 		return errno == ENOSPC || errno == ENOMEM ? no_memory(err, size) :
 							    host_error(err, "allocating RAM");
-	/* Adding 0 changes nothing, whoever else writes there. */
-	for (uint64_t at = offset; at < offset + size; at += backing->page_size)
-		__atomic_fetch_add(&backing->ptr[at], 0, __ATOMIC_RELAXED);
+	/* A write that changes nothing: if it fails, somebody else has written there just now. */
+	for (uint64_t at = offset; at < offset + size; at += backing->page_size) {
+		uint8_t byte = __atomic_load_n(&backing->ptr[at], __ATOMIC_RELAXED);
+
+		__atomic_compare_exchange_n(&backing->ptr[at], &byte, byte, false,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	}
 	return FH_OK;
 }
 
