@@ -34,13 +34,6 @@ static bool set_prepares(const struct fh_view_set *set)
 
 /* --- The change, as sections ---------------------------------------------------------------- */
 
-static size_t add_ranges(struct fh_sections *sections, const struct fh_range *ranges, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		fh_section_from_range(&fh_vector_add(sections), &ranges[i]);
-	return count;
-}
-
 static size_t add_eventfds(struct fh_sections *sections, const struct fh_extra *extras,
 			   size_t count)
 {
@@ -58,19 +51,22 @@ static size_t add_eventfds(struct fh_sections *sections, const struct fh_extra *
 static struct fh_space_change change_from_news(struct fh_sections *sections,
 					       const struct fh_news *news)
 {
-	struct fh_space_change change;
+	struct fh_space_change change = {
+		.removed_count = news->removed_count,
+		.added_count = news->added_count,
+	};
+	const size_t ranges = news->removed_count + news->added_count;
 
 	sections->count = 0;
-	fh_vector_reserve(sections, news->removed_count + news->added_count + news->gone_count +
-					    news->come_count);
-	change.removed_count = add_ranges(sections, news->removed, news->removed_count);
-	change.added_count = add_ranges(sections, news->added, news->added_count);
+	fh_vector_reserve(sections, ranges + news->gone_count + news->come_count);
+	fh_sections_add(sections, news->removed, news->removed_count);
+	fh_sections_add(sections, news->added, news->added_count);
 	change.eventfds_removed_count = add_eventfds(sections, news->gone, news->gone_count);
 	change.eventfds_added_count = add_eventfds(sections, news->come, news->come_count);
 	change.removed = sections->at;
-	change.added = change.removed + change.removed_count;
-	change.eventfds_removed = change.added + change.added_count;
-	change.eventfds_added = change.eventfds_removed + change.eventfds_removed_count;
+	change.added = fh_vector_from(sections, news->removed_count);
+	change.eventfds_removed = fh_vector_from(sections, ranges);
+	change.eventfds_added = fh_vector_from(sections, ranges + change.eventfds_removed_count);
 	return change;
 }
 

@@ -126,12 +126,10 @@ static void tell_batch(const struct fh_listener *listener, const struct fh_news 
 		return;
 	sections->count = 0;
 	fh_vector_reserve(sections, news->removed_count + news->added_count);
-	for (size_t i = 0; i < news->removed_count; i++)
-		fh_section_from_range(&fh_vector_add(sections), &news->removed[i]);
-	for (size_t i = 0; i < news->added_count; i++)
-		fh_section_from_range(&fh_vector_add(sections), &news->added[i]);
+	fh_sections_add(sections, news->removed, news->removed_count);
+	fh_sections_add(sections, news->added, news->added_count);
 	listener->ops->batch(listener->state, sections->at, news->removed_count,
-			     sections->at + news->removed_count, news->added_count);
+			     fh_vector_from(sections, news->removed_count), news->added_count);
 }
 
 static void tell_commit(const struct fh_listener *listener, const struct fh_news *news)

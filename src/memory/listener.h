@@ -64,6 +64,13 @@ static inline const struct fh_view_node *fh_listener_view_before(const struct fh
 									  space->shows);
 }
 
+static inline void fh_sections_add(struct fh_sections *sections, const struct fh_range *ranges,
+				   size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		fh_section_from_range(&fh_vector_add(sections), &ranges[i]);
+}
+
 /* listener-tell.c: everything, to one that joins or leaves; what is removed is of that time. */
 void fh_listener_tell_alone(struct fh_listener *listener, struct fh_news *news,
 			    enum fh_news_time old);

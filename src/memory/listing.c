@@ -249,17 +249,16 @@ static void list_region(struct survey *survey, struct fh_region *region,
 static void list_regions(struct survey *survey)
 {
 	struct fh_listing *listing = survey->listing;
-	uint32_t *subs;
+	size_t at = 0;
 
 	listing->region_count = survey->regions.count;
 	listing->regions = fh_zalloc((listing->region_count + 1) * sizeof(*listing->regions));
 	for (size_t i = 0; i < listing->region_count; i++)
 		list_region(survey, survey->regions.at[i], &listing->regions[i]);
 	/* Now that the array does not move any more. */
-	subs = survey->memory->subs.at;
 	for (size_t i = 0; i < listing->region_count; i++) {
-		listing->regions[i].subs = subs;
-		subs += listing->regions[i].sub_count;
+		listing->regions[i].subs = fh_vector_from(&survey->memory->subs, at);
+		at += listing->regions[i].sub_count;
 	}
 }
 

@@ -55,11 +55,11 @@ struct fh_news fh_news_compare(struct fh_topology *topology, const struct fh_vie
 struct fh_news fh_news_of_set(const struct fh_topology *topology, const struct fh_view_set *set)
 {
 	return (struct fh_news){
-		.removed = topology->changes.removed.at + set->removed,
+		.removed = fh_vector_from(&topology->changes.removed, set->removed),
 		.removed_count = set->removed_count,
-		.added = topology->changes.added.at + set->added,
+		.added = fh_vector_from(&topology->changes.added, set->added),
 		.added_count = set->added_count,
-		.reflagged = topology->changes.reflagged.at + set->reflagged,
+		.reflagged = fh_vector_from(&topology->changes.reflagged, set->reflagged),
 		.reflagged_count = set->reflagged_count,
 		.view = fh_view_set_root(set),
 	};

@@ -214,7 +214,7 @@ static void window_apply(struct fh_topology *topology, struct fh_view_set *set,
 			 struct fh_view_edit *edit, size_t begin)
 {
 	const struct fh_range *old = topology->old.at;
-	const struct fh_range *old_end = old + topology->old.count;
+	const struct fh_range *old_end = fh_vector_from(&topology->old, topology->old.count);
 	const struct fh_range *new = topology->rendered.at + begin;
 	const struct fh_range *new_end = topology->rendered.at + topology->rendered.count;
 
@@ -230,8 +230,10 @@ static void window_apply(struct fh_topology *topology, struct fh_view_set *set,
 			const bool new_first =
 				new < new_end && (old == old_end || new->first <= old->first);
 
-			old += old_first;
-			new += new_first;
+			if (old_first)
+				old++;
+			if (new_first)
+				new++;
 		}
 		if (old > old_run || new > new_run)
 			apply_run(topology, set, edit, old_run, (size_t)(old - old_run), new_run,

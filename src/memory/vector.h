@@ -52,6 +52,9 @@ static inline void *fh_vector_grown(void *at, size_t *capacity, size_t need, siz
 
 #define fh_vector_last(v) ((v)->at[(v)->count - 1])
 
+/* The items from the i-th on. Of an array that holds no memory NULL, to which C adds not even 0. */
+#define fh_vector_from(v, i) ((v)->at ? (v)->at + (i) : NULL)
+
 #define fh_vector_free(v)             \
 	do {                          \
 		fh_free((v)->at);     \
