@@ -199,7 +199,8 @@ FH_API struct fh_pinned *fh_space_find(struct fh_space *space, uint64_t addr, ui
 /**
  * Access the pinned region at @offset from the start of the section, whether the map still shows it
  * or not, as it showed when it was found. FH_TX_DECODE_ERROR once its owner is hidden or the pin
- * has ended, and beyond the section's end. Context: as fh_space_read().
+ * has ended, once an IOMMU is disposed of, and beyond the section's end. Context: as
+ * fh_space_read().
  */
 FH_API enum fh_tx fh_pinned_read(struct fh_pinned *pinned, uint64_t offset, void *buffer,
 				 uint64_t size, struct fh_attrs attrs);

@@ -11,6 +11,9 @@
  * R3. The pin may be ended at any moment by the dispose of its holder. The region that it named
  *     then stays as long as the read section, as it was published (L1), or is pinned by its
  *     callback's frame.
+ * R4. An IOMMU that has been disposed of translates nothing more, as if it had been looked up: its
+ *     invalidations wait for nobody (iommu.h, R5), and an access that it asks to begin again would
+ *     find it as it was.
  */
 #include "memory/chain.h"
 #include "memory/extras.h"
@@ -54,14 +57,18 @@ struct fh_pinned *fh_space_find(struct fh_space *space, uint64_t addr, uint64_t 
 	return (struct fh_pinned *)pin;
 }
 
-/* The region, if it may be accessed: R2, R3. In a read section. */
+/* The region, if it may be accessed: R2 to R4. In a read section. */
 static struct fh_region *pinned_region(struct fh_pin *pin)
 {
 	struct fh_object *target = fh_pin_target(pin);
 
-	if (!target || !fh_object_is_shown(fh_region_of(target)->owner))
+	struct fh_region *region = target ? fh_region_of(target) : NULL;
+
+	if (!region || !fh_object_is_shown(region->owner))
 		return NULL;
-	return fh_region_of(target);
+	if (region->kind == FH_REGION_IOMMU && fh_object_has(target, FH_OBJECT_DETACHED))
+		return NULL; /* R4 */
+	return region;
 }
 
 static enum fh_tx pinned_run(struct fh_pinned *pinned, uint64_t offset,

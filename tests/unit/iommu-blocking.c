@@ -50,6 +50,48 @@ static void translation_that_ended_while_the_next_one_blocked_is_not_used(void *
 	assert_int_equal(outer->asked, 3);
 }
 
+struct look {
+	struct fh_pinned *pinned;
+	enum fh_tx tx;
+};
+
+static void look_run(void *arg)
+{
+	struct look *look = arg;
+	uint32_t value;
+
+	look->tx = fh_pinned_read(look->pinned, 8, &value, sizeof(value), FH_ATTRS_NONE);
+}
+
+/* Nothing holds up invalidations of one that has gone; and who asks it is not asked for ever. */
+static void pinned_section_of_an_iommu_that_went_leads_nowhere(void **state)
+{
+	struct table *table = &tables[0];
+	struct fh_device *holder = mapper_plug();
+	struct fh_section section;
+	struct look look = { .pinned = fh_space_find(table->bus, 2 * PAGE, PAGE, holder, &section) };
+	struct worker worker;
+
+	(void)state;
+	table_map(table, 2, 0x7000, RW);
+	table->block = true;
+	look_run(&look);
+	assert_int_equal(look.tx, FH_TX_OK);
+	fh_point_arm("test.translating");
+	worker_start(&worker, look_run, &look);
+	assert_true(fh_point_wait("test.translating"));
+	fh_region_destroy(table->region);
+	fh_point_release("test.translating");
+	worker_join(&worker);
+	assert_int_equal(look.tx, FH_TX_DECODE_ERROR);
+	table->block = false;
+	look_run(&look);
+	assert_int_equal(look.tx, FH_TX_DECODE_ERROR);
+	assert_int_equal(table->asked, 2);
+	fh_pinned_unpin(look.pinned);
+	fh_device_unplug(holder);
+}
+
 /* --- Mappings --------------------------------------------------------------------------------- */
 
 static void mapping_is_of_the_memory_behind_and_holds_up_its_invalidation(void **state)
@@ -244,6 +286,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(translation_that_ended_while_the_next_one_blocked_is_not_used),
+		test(pinned_section_of_an_iommu_that_went_leads_nowhere),
 		test(mapping_is_of_the_memory_behind_and_holds_up_its_invalidation),
 		test(registers_behind_are_bounced_and_written_where_it_led),
 		test(mapping_is_refused_as_an_access_is),
