@@ -148,6 +148,15 @@ static const struct fh_sight *sight_renew_for(struct fh_cached *cached, uint64_t
 	return sight_get(cached, offset, size);
 }
 
+/* The same; nobody looks again if what is remembered holds. */
+static inline const struct fh_sight *sight_now(struct fh_cached *cached, uint64_t offset,
+					       uint64_t size)
+{
+	const struct fh_sight *sight = sight_get(cached, offset, size);
+
+	return sight ? sight : sight_renew_for(cached, offset, size);
+}
+
 /* All of it lies in the window, which has not been detached; else it is a decode error. */
 static bool cached_may(struct fh_cached *cached, uint64_t offset, uint64_t size)
 {
@@ -163,7 +172,7 @@ static FH_ASIDE enum fh_tx load_other(struct fh_cached *cached, uint64_t offset,
 
 	*ret_value = 0;
 	if (cached_may(cached, offset, size)) {
-		const struct fh_sight *sight = sight_renew_for(cached, offset, size);
+		const struct fh_sight *sight = sight_now(cached, offset, size);
 
 		if (sight && sight->iommu)
 			tx = load_far(cached, sight, offset, size, order, ret_value);
@@ -181,7 +190,7 @@ static FH_ASIDE enum fh_tx store_other(struct fh_cached *cached, uint64_t offset
 	enum fh_tx tx = FH_TX_DECODE_ERROR;
 
 	if (cached_may(cached, offset, size)) {
-		const struct fh_sight *sight = sight_renew_for(cached, offset, size);
+		const struct fh_sight *sight = sight_now(cached, offset, size);
 
 		if (sight && sight->iommu)
 			tx = store_far(cached, sight, offset, size, order, value);
@@ -278,7 +287,8 @@ enum fh_tx fh_cached_read(struct fh_cached *cached, uint64_t offset, void *buffe
 		fh_ram_read(buffer, sight->ptr + offset, size);
 		tx = FH_TX_OK;
 	} else if (cached_may(cached, offset, size)) {
-		sight = sight_renew_for(cached, offset, size);
+		if (!sight)
+			sight = sight_renew_for(cached, offset, size);
 		if (sight && sight->iommu)
 			tx = fh_cached_far(cached, sight, offset,
 				 &(struct fh_transfer){ .kind = FH_TRANSFER_READ,
@@ -311,7 +321,8 @@ enum fh_tx fh_cached_write(struct fh_cached *cached, uint64_t offset, const void
 		fh_ram_write(sight->ptr + offset, buffer, size);
 		tx = FH_TX_OK;
 	} else if (cached_may(cached, offset, size)) {
-		sight = sight_renew_for(cached, offset, size);
+		if (!sight)
+			sight = sight_renew_for(cached, offset, size);
 		if (sight && sight->iommu)
 			tx = fh_cached_far(cached, sight, offset,
 				 &(struct fh_transfer){ .kind = FH_TRANSFER_WRITE,
