@@ -20,9 +20,9 @@ struct fh_cached; /**< a cached window */
  * with its owner: then all accesses are decode errors, for which who may still make some holds a
  * ref. When the space ends it is empty. The space's memory stays as long as the window.
  * Behind an IOMMU it remembers one translation, until that is invalidated: so a window of one page,
- * as the IOMMU has them, is best. Anything may be there, now and later: memory is accessed in place as far as the range that is at
- * @addr goes, the rest as any access of the space. Of a window that reaches beyond the top of the
- * space the rest is decode errors.
+ * as the IOMMU has them, is best. Anything may be there, now and later: memory is accessed in place
+ * as far as the range that is at @addr goes, the rest as any access of the space. Of a window that
+ * reaches beyond the top of the space the rest is decode errors.
  * NULL: owner or space have been detached. Any thread; not in a listener or an interrupt input.
  */
 FH_API struct fh_cached *fh_cached_new(FH_ANY owner, struct fh_space *space, uint64_t addr,

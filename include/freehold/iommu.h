@@ -79,9 +79,10 @@ FH_API struct fh_region *fh_region_new_iommu(FH_ANY owner, const char *name, uin
  * Translations of @index (FH_IOMMU_ALL_INDEXES: of all) for @first to @last are no longer what they
  * were; those that the IOMMU gives from now on are new. Tells notifiers that they are unmapped,
  * before this returns. Without this a cached window (cached.h) may go on with what it was told for
- * the same kind of access; what was refused is asked for again each time. @done(state) (NULL: nothing) is called once, when no access uses an old
- * translation any more and all mappings (fh_space_map()) that were made by one are unmapped; it may
- * be called before this returns, and also when the owner has been hidden meanwhile.
+ * the same kind of access; what was refused is asked for again each time.
+ * @done(state) (NULL: nothing) is called once, when no access uses an old translation any more and
+ * all mappings (fh_space_map()) that were made by one are unmapped; it may be called before this
+ * returns, and also when the owner has been hidden meanwhile.
  * Context of @done: any thread, also a library's, under no lock that matters to the caller, but
  * neither accesses nor waits: it passes the message on, with fh_bh_schedule().
  * Context: any, callbacks included; not in a transaction, a listener or a notifier (asserted).

@@ -5,7 +5,7 @@
  * without it.
  *
  * What is shown, and what of it the guest reaches without leaving KVM_RUN:
- *   RAM                              reads and writes
+ *   RAM, and RAM devices             reads and writes
  *   ROM, RAM that is read-only, and ROM devices in ROM mode
  *                                    reads; writes are accesses of the space
  *   anything else                    nothing: accesses of the space

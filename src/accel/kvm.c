@@ -134,7 +134,6 @@ struct fh_kvm *kvm_new_with(FH_ANY owner, struct fh_space *space, int vm_fd,
 	const bool owned = owner.machine == m || owner.object == fh_machine_root(m);
 	const uint32_t slots = host_slots(calls, vm_fd, err);
 	struct fh_object *object;
-	struct fh_error why = FH_ERROR_INIT;
 
 	if (slots == 0)
 		return NULL;
@@ -170,10 +169,8 @@ struct fh_kvm *kvm_new_with(FH_ANY owner, struct fh_space *space, int vm_fd,
 		fh_error_set(err, FH_EDEAD, "the owner or the address space is disposed of");
 		return give_up(object, owned);
 	}
-	if (check(kvm, &kvm->slot_trouble, &why) != FH_OK) {
-		fh_error_set(err, why.code, "%s", why.message);
+	if (check(kvm, &kvm->slot_trouble, err) != FH_OK)
 		return give_up(object, owned);
-	}
 	return (struct fh_kvm *)object;
 }
 

@@ -87,6 +87,8 @@ static void check_slots(uint64_t pages)
 
 static void each_kind_has_the_slot_that_it_should_have(void **state)
 {
+	static char bar[PAGE] __attribute__((aligned(PAGE)));
+
 	(void)state;
 	struct fh_region *ram = new_ram("ram", 4);
 	struct fh_region *rom = fh_region_new_rom(m, "rom", 2 * PAGE, FH_ROM_IGNORE, NULL);
@@ -94,23 +96,26 @@ static void each_kind_has_the_slot_that_it_should_have(void **state)
 							   &written_registers, NULL);
 	struct fh_region *regs =
 		fh_region_new_mmio(m, "regs", PAGE, &register_ops, &written_registers);
+	struct fh_region *device = fh_region_new_ram_device(m, "bar", PAGE, bar, NULL, NULL);
 
 	fh_region_add(root, ram, 0, 0);
+	fh_region_add(root, device, 7 * PAGE, 0);
 	fh_region_add(root, rom, 4 * PAGE, 0);
 	fh_region_add(root, flash, 8 * PAGE, 0);
 	fh_region_add(root, regs, PAGE, 1);
 	struct fh_kvm *kvm = begin(NULL);
 
 	check_slots(12);
-	assert_int_equal(fake_count(&fake), 4); /* RAM, RAM, ROM, ROM device */
+	assert_int_equal(fake_count(&fake), 5); /* RAM, RAM, ROM, RAM device, ROM device */
 	fh_region_set_rom_mode(flash, false);
 	check_slots(12);
-	assert_int_equal(fake_count(&fake), 3);
+	assert_int_equal(fake_count(&fake), 4);
 	fh_region_set_readonly(ram, true);
 	check_slots(12);
 	assert_int_equal(fh_kvm_check(kvm, NULL), FH_OK);
 
 	fh_object_unref(kvm);
+	fh_object_unref(device);
 	fh_object_unref(regs);
 	fh_object_unref(flash);
 	fh_object_unref(rom);
