@@ -114,7 +114,8 @@ FH_API struct fh_kvm_vcpu *fh_kvm_vcpu_free(struct fh_kvm_vcpu *vcpu);
  * Run the vCPU until something happens that is not an access to memory: KVM_EXIT_MMIO is done here,
  * as fh_space_load() and fh_space_store() of 1 to 8 bytes.
  *   FH_OK        run->exit_reason says what
- *   FH_ECANCELED fh_kvm_vcpu_interrupt(), or a signal that was not the library's doing. What the
+ *   FH_ECANCELED fh_kvm_vcpu_interrupt(), which is never missed, or a signal that was not the
+ *                library's doing, which is where it comes together with one that was. What the
  *                last exit asked for is complete: registers may be read, saved, changed
  *   FH_EDEAD     the struct fh_kvm is disposed of
  *   FH_EIO       KVM_RUN has failed; @err says how

@@ -15,7 +15,8 @@
  * R6. What a thread waited for it gets in the end, however soon others take it again (lock.h R4),
  *     and keeps for its next try (t->handed): so it cannot starve.
  *     Between FH_AGAIN and that try it stays in its section and calls nothing foreign; where
- *     there is no next try, fh_chain_settle() gives the domain back.
+ *     there is no next try, fh_chain_settle() gives the domain back. So does an access behind an
+ *     IOMMU, which has to be asked again, and that is foreign: it may have to wait once more.
  * R7. Circles are looked for within one machine. A chain that holds domains of another machine
  *     never waits: where it would have to, it is refused as well.
  */
