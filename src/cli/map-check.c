@@ -74,9 +74,9 @@ void fh_map_compare(const struct fh_map *map, const char *path, FILE *out,
 
 	for (size_t i = 0; i < map->space_count; i++) {
 		const struct fh_map_space *const space = &map->spaces[i];
-		const struct fh_listed_range *const ranges =
-			&listing->ranges[listing->spaces[i].first_range];
 		const size_t count = listing->spaces[i].range_count;
+		const struct fh_listed_range *const ranges =
+			count > 0 ? &listing->ranges[listing->spaces[i].first_range] : NULL;
 		const size_t same = count_same(space, ranges, count);
 		const bool differs = same < count || same < space->flat_count;
 

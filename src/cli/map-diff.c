@@ -367,10 +367,12 @@ static void report_pieces(struct report *report, const struct pieces *went,
 
 static struct side side_of(const struct fh_listing *listing, const struct fh_listed_space *space)
 {
+	const size_t count = space != NULL ? space->range_count : 0;
+
 	return (struct side){
 		.listing = listing,
-		.ranges = space != NULL ? &listing->ranges[space->first_range] : NULL,
-		.count = space != NULL ? space->range_count : 0,
+		.ranges = count > 0 ? &listing->ranges[space->first_range] : NULL,
+		.count = count,
 	};
 }
 
