@@ -4,14 +4,15 @@
  *
  * R1. Every step is idempotent and may find that another thread has done it for a part of the
  *     subtree: whoever sets a flag first does the work.
- * R2. Steps that only take down links run in one transaction. Immediate objects (regions, lines,
- *     timers) leave the tree inside a transaction of their own, so that inside one a subtree
- *     only grows.
+ * R2. Steps that only take down links run in one transaction. What leaves the tree elsewhere than on
+ *     control (regions, lines, timers; failed births) does so inside a transaction of its own, so that
+ *     inside one a subtree only grows.
  * R3. Foreign code (unrealize, revocations, watches, dispose callbacks) runs outside of all locks.
  * R4. Who calls these functions holds a pin of the object.
  * R5. What is not EXPOSED has nothing below it and was never realized: nothing of it can be in a view or
- *     in a callback. For it no step needs a transaction, nor a drain; it is looked at under the tree
- *     lock, with which a child joins.
+ *     in a callback, but for one that comes with a pin in its name (room.h). For it no step needs a
+ *     transaction, nor, if there never was such a pin, a drain; it is looked at under the tree lock,
+ *     with which a child joins.
  */
 #include <stdlib.h>
 
@@ -245,11 +246,13 @@ void fh_object_dispose_now(struct fh_object *object)
 	if (fh_object_has(object, FH_OBJECT_LEFT)) {
 		tell_of_the_dead(object);
 	} else {
+		const bool exposed = fh_object_has(object, FH_OBJECT_EXPOSED);
+
 		/* Hidden it is, but whoever did it may not have published that. */
-		if (fh_object_has(object, FH_OBJECT_EXPOSED)) {
+		if (exposed)
 			hide(object);
+		if (exposed || fh_holding_is_there(object))
 			drain(object);
-		}
 		fh_concern_revoke_below(object);
 		if (fh_object_has(object, FH_OBJECT_EXPOSED))
 			m->ops->unrealize(object);

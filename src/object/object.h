@@ -302,6 +302,8 @@ bool fh_pin_drop(struct fh_pin *pin);
 struct fh_object *fh_pin_steal(struct fh_pin *pin, struct fh_pin_tail *tail);
 /* Who holds it (borrowed). */
 struct fh_object *fh_pin_holder(const struct fh_pin *pin);
+/* Pins were taken in the object's name. False, after hide: none is taken or ended on the fast way. */
+bool fh_holding_is_there(struct fh_object *object);
 /* End all pins in the object's name and refuse new ones; idempotent. */
 void fh_holding_close(struct fh_object *object);
 /* Pins in the object's name that are made after the mark end with the rollback; see fh_object_mark(). */

@@ -217,6 +217,11 @@ static void lapse(struct fh_holding *holding, struct fh_pin *pin)
 
 /* --- The end of a holder -------------------------------------------------------------------- */
 
+bool fh_holding_is_there(struct fh_object *object)
+{
+	return holding_peek(object);
+}
+
 void fh_holding_slow(struct fh_object *object)
 {
 	struct fh_holding *holding = holding_peek(object);

@@ -6,6 +6,7 @@
 #ifndef OBJECT_PIN_H
 #define OBJECT_PIN_H
 
+#include "base/point.h"
 #include "base/rcu.h"
 #include "object/object.h"
 
@@ -63,6 +64,7 @@ fh_pin_try(struct fh_thread *t, struct fh_object *target, struct fh_object *hold
 			atomic_load_explicit(&holding->slow, memory_order_relaxed)))
 		return NULL;
 	pin = fh_pin_free_slot(t->pins);
+	FH_POINT("pin.fast");
 	if (FH_LIKELY(pin))
 		fh_pin_fill(pin, target, kind);
 	return pin;
@@ -80,6 +82,7 @@ static inline __attribute__((always_inline)) struct fh_object *fh_pin_try_end(st
 			atomic_load_explicit(&pin->tail, memory_order_relaxed)))
 		return NULL;
 	target = atomic_load_explicit(&pin->target, memory_order_relaxed);
+	FH_POINT("pin.fast-end");
 	/* Release: pairs with the acquire in fh_pin_free_slot(). */
 	atomic_store_explicit(&pin->target, NULL, memory_order_release);
 	return target;
