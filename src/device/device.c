@@ -183,18 +183,6 @@ static enum fh_code apply_settings(struct fh_device *device, const struct fh_set
 	return FH_OK;
 }
 
-/* The end of a device that was never shown (L7). Takes the maker's ref. */
-static void device_abort(struct fh_device *device)
-{
-	struct fh_object *object = &device->object;
-
-	/* Whoever asks first has it done: if that was another thread, control does. */
-	if (fh_object_set_flags(object, FH_OBJECT_REQUESTED) & FH_OBJECT_REQUESTED)
-		fh_object_unref(object);
-	else
-		fh_object_abort_birth(object);
-}
-
 /* As fh_device_new(); a ref for the caller besides the parent's. */
 static struct fh_device *device_make(struct fh_object *parent, const struct fh_type *type,
 				     const char *name, const struct fh_setting *settings,
@@ -211,7 +199,7 @@ static struct fh_device *device_make(struct fh_object *parent, const struct fh_t
 		return NULL;
 	}
 	if (apply_settings(fh_device_of(made), settings, err) != FH_OK) {
-		device_abort(fh_device_of(made));
+		fh_object_abort_birth(made);
 		return NULL;
 	}
 	return fh_device_of(made);
@@ -247,11 +235,11 @@ static struct fh_device *device_plug(struct fh_object *parent, uint32_t slot,
 	}
 	if (slot != FH_SLOT_ANY && fh_device_set_slot(device, slot, err) != FH_OK) {
 		name_error(err, type, name);
-		device_abort(device);
+		fh_object_abort_birth(&device->object);
 		return NULL;
 	}
 	if (fh_device_realize(device, err) != FH_OK) {
-		device_abort(device);
+		fh_object_abort_birth(&device->object);
 		return NULL;
 	}
 	fh_object_unref(device);

@@ -158,6 +158,7 @@ static void detach(struct fh_object *top)
 		m->ops->edit_begin(m);
 		while (object) {
 			detach_one(object);
+			FH_POINT("detach.one");
 			/* Nothing leaves the subtree meanwhile (R2), so that object is still in it. */
 			fh_tree_acquire(m);
 			object = fh_object_next_locked(object, top);
@@ -170,15 +171,23 @@ static void detach(struct fh_object *top)
 
 /* --- Leave (L6.5) --------------------------------------------------------------------------- */
 
-/* One word: either this sees SETTLED, or fh_object_settle() sees DISPOSING. */
-static void leave_one(struct fh_object *object)
+/*
+ * One word: either this sees SETTLED, or fh_object_settle() sees DISPOSING. @aside: elsewhere than on
+ * control, which may be walking the tree (R2).
+ */
+static void leave_one(struct fh_object *object, bool aside)
 {
 	const uint32_t were = fh_object_set_flags(object, FH_OBJECT_DISPOSING);
+	struct fh_machine *m = object->machine;
 
 	if (!(were & FH_OBJECT_DISPOSING) && (were & FH_OBJECT_SETTLED))
 		fh_object_call_dispose(object);
 	fh_properties_drop_links(object);
+	if (aside)
+		m->ops->edit_begin(m);
 	fh_object_unlink(object);
+	if (aside)
+		m->ops->edit_commit(m);
 }
 
 bool fh_object_settle(struct fh_object *object, uint32_t flags)
@@ -211,17 +220,17 @@ static struct fh_object *take_lowest(struct fh_object *top)
 	return object;
 }
 
-static void leave(struct fh_object *top)
+static void leave(struct fh_object *top, bool aside)
 {
 	/* No child can have come since the detach. */
 	if (!fh_object_has(top, FH_OBJECT_EXPOSED)) {
-		leave_one(top);
+		leave_one(top, aside);
 		return;
 	}
 	for (bool done = false; !done;) {
 		struct fh_object *object = take_lowest(top);
 
-		leave_one(object);
+		leave_one(object, aside);
 		done = object == top;
 		fh_object_unhold(object);
 	}
@@ -259,20 +268,20 @@ void fh_object_dispose_now(struct fh_object *object)
 		FH_POINT("dispose.before-detach");
 		detach(object);
 		fh_concern_notify_below(object);
-		leave(object);
+		leave(object, false);
 		FH_POINT("dispose.left");
 	}
 	fh_object_unhold(object);
 }
 
-/* Dispose of what was never shown: nothing to drain, on any thread. */
-static void dispose_unseen(struct fh_object *object)
+/* Dispose of what was never shown: nothing to drain, on any thread. @in_tree: it may have a parent. */
+static void dispose_unseen(struct fh_object *object, bool in_tree)
 {
 	fh_object_set_flags(object, FH_OBJECT_REQUESTED | FH_OBJECT_HIDDEN);
 	object->machine->ops->unrealize(object);
 	detach(object);
 	fh_concern_notify_below(object);
-	leave(object);
+	leave(object, in_tree);
 }
 
 /* Regions, lines, timers. Whoever set REQUESTED comes here, with a pin. */
@@ -346,7 +355,7 @@ void fh_object_last_unref(struct fh_object *object)
 		dispose_immediate(object);
 		fh_object_unhold(object);
 	} else if (!fh_object_has(object, FH_OBJECT_EXPOSED)) {
-		dispose_unseen(object);
+		dispose_unseen(object, false);
 		fh_object_unhold(object);
 	} else {
 		hide(object);
@@ -510,7 +519,7 @@ static void dispose_late(struct fh_object *object)
 	if (object->class->core->immediate)
 		fh_object_dispose(object);
 	else if (!fh_object_has(object, FH_OBJECT_LEFT))
-		dispose_unseen(object);
+		dispose_unseen(object, true);
 }
 
 void fh_object_rollback(struct fh_object *object, uint64_t mark)
@@ -534,24 +543,39 @@ void fh_object_rollback_own(struct fh_object *object)
 	fh_concern_rollback(object);
 }
 
-void fh_object_abort_birth(struct fh_object *object)
+/* An owner that is no device is shown from the start (L7): callbacks of what it made may be running. */
+static bool may_be_in_use(const struct fh_object *object)
+{
+	return !object->class->core->hidden_at_birth && fh_object_has(object, FH_OBJECT_EXPOSED) &&
+	       fh_object_has(object, FH_OBJECT_SHOWN | FH_OBJECT_HIDDEN);
+}
+
+static void abort_unseen(struct fh_object *object)
 {
 	struct late late = { 0 };
 
-	fh_object_settle(object, 0);
 	take_late(object, 0, &late);
 	if (late.contested) {
 		/* Control is at a part of it: it has to do the whole. */
-		fh_object_set_flags(object, FH_OBJECT_REQUESTED);
 		hide(object);
 		fh_object_hold(object); /* the queue's (L1) */
 		fh_control_queue(object);
 		fh_machine_kick(object->machine);
 	} else {
-		dispose_unseen(object);
+		dispose_unseen(object, true);
 	}
 	for (size_t i = 0; i < late.count; i++)
 		fh_object_unclaim(late.objects[i]);
 	fh_free(late.objects);
+}
+
+void fh_object_abort_birth(struct fh_object *object)
+{
+	fh_object_settle(object, 0);
+	if (may_be_in_use(object))
+		fh_object_dispose(object);
+	/* Whoever asks first has it done: if that was another thread, control does. */
+	else if (!(fh_object_set_flags(object, FH_OBJECT_REQUESTED) & FH_OBJECT_REQUESTED))
+		abort_unseen(object);
 	fh_object_unref(object);
 }

@@ -58,12 +58,22 @@ bool fh_object_is_below_locked(const struct fh_object *object, const struct fh_o
 
 /* --- Joining and leaving -------------------------------------------------------------------- */
 
+/*
+ * Callbacks of what was born elsewhere, and of what is below it, may be running, and the parent's drain
+ * may be over. What is immediate is never drained.
+ */
+static bool comes_too_late(const struct fh_object *parent, const struct fh_object *child)
+{
+	return fh_object_has(parent, FH_OBJECT_HIDDEN) && fh_object_has(child, FH_OBJECT_BORN) &&
+	       !child->class->core->immediate;
+}
+
 static enum fh_code check_link_locked(struct fh_object *parent, const char *name,
 				      struct fh_object *child, struct fh_error *err)
 {
 	if (child->parent)
 		return fh_error_set(err, FH_EBUSY, "the object has a parent already");
-	if (fh_object_has(parent, FH_OBJECT_DETACHED))
+	if (fh_object_has(parent, FH_OBJECT_DETACHED) || comes_too_late(parent, child))
 		return fh_error_set(err, FH_EDEAD, "the parent is disposed of");
 	if (fh_object_has(child, FH_OBJECT_REQUESTED))
 		return fh_error_set(err, FH_EDEAD, "the object is disposed of");

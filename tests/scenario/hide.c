@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Two hides of one subtree at the same moment (L6): whoever comes second goes on to its drain
- * only when what the first one hid is published.
+ * only when what the first one hid is published. And what joins a subtree that is hidden.
  */
 #include "support/probe.h"
 
@@ -47,11 +47,66 @@ static void child_is_not_drained_before_its_parents_hide_is_published(void **unu
 	machine_end(m);
 }
 
+static const struct fh_type plain_type = { .name = "plain" };
+
+static enum fh_tx read_stands(struct probe *probe, uint64_t offset, uint64_t *ret_value)
+{
+	(void)probe;
+	(void)offset;
+	FH_POINT("test.read");
+	*ret_value = 0;
+	return FH_TX_OK;
+}
+
+static void unrealize_alone(struct probe *probe)
+{
+	CHECK(probe->hooks->inside == 0);
+}
+
+static void run_load(void *arg)
+{
+	load32(arg, CHILD, FH_TX_OK);
+}
+
+/* A callback of it began after the drain of the one that it is put below. */
+static void what_is_in_use_does_not_join_what_was_drained(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct probe_hooks hooks[2] = {
+		{ 0 }, { .read = read_stands, .unrealize = unrealize_alone }
+	};
+	struct fh_device *parent = probe_plug(m, "parent", &hooks[0], PARENT);
+	struct fh_object *board = fh_object_new(m, &plain_type, NULL);
+	struct worker unplugger, reader;
+
+	(void)unused;
+	probe_plug(board, "child", &hooks[1], CHILD);
+	fh_point_arm("drain.done");
+	worker_start(&unplugger, unplug, parent);
+	assert_true(fh_point_wait("drain.done"));
+	fh_point_arm("test.read");
+	worker_start(&reader, run_load, m);
+	assert_true(fh_point_wait("test.read"));
+	assert_int_equal(fh_object_add_child(parent, "board", board, NULL), FH_EDEAD);
+	fh_point_release("drain.done");
+	worker_join(&unplugger);
+	assert_int_equal(hooks[1].unrealized, 0);
+	fh_point_release("test.read");
+	worker_join(&reader);
+	fh_object_dispose(board);
+	board = fh_object_unref(board);
+	machine_check_alive(m, 0);
+	assert_int_equal(hooks[1].unrealized, 1);
+	machine_end(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(
 			child_is_not_drained_before_its_parents_hide_is_published, release_points),
+		cmocka_unit_test_teardown(what_is_in_use_does_not_join_what_was_drained,
+					  release_points),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,6 +146,131 @@ static void birth_and_the_parents_death_meet_at_any_point(void **unused)
 			meet(points[i], way & 1, way & 2);
 }
 
+/* --- The end of what was not born, while control walks the parent's subtree -------------------- */
+
+static enum fh_code init_stops_and_fails(struct fh_object *object, void *state, struct fh_error *err)
+{
+	(void)object;
+	(void)state;
+	FH_POINT("test.init");
+	return fh_error_set(err, FH_EIO, "no luck");
+}
+
+static const struct fh_type unlucky_type = { .name = "unlucky", .init = init_stops_and_fails };
+
+static void run_unlucky(void *unused)
+{
+	(void)unused;
+	CHECK(!fh_object_new_child(parent, "child", &unlucky_type, NULL));
+}
+
+static void unborn_does_not_leave_the_tree_under_the_parents_detach(void **unused)
+{
+	struct fh_machine *m = begin();
+	struct worker parturient, undertaker;
+
+	(void)unused;
+	fh_point_arm("test.init");
+	worker_start(&parturient, run_unlucky, NULL);
+	assert_true(fh_point_wait("test.init"));
+	/* The parent, then its child. */
+	fh_point_arm_at("detach.one", 2, NULL);
+	worker_start(&undertaker, run_dispose, NULL);
+	assert_true(fh_point_wait("detach.one"));
+	fh_point_release("test.init");
+	assert_false(worker_done_within(&parturient, 50));
+	fh_point_release("detach.one");
+	worker_join(&parturient);
+	worker_join(&undertaker);
+	end(m, "");
+}
+
+/* --- An owner that is shown before its birth fails ---------------------------------------------- */
+
+#define BASE UINT64_C(0x10000000)
+
+static struct fh_machine *machine;
+static _Atomic bool inside;  /* a callback of the owner's region runs */
+static _Atomic unsigned ends; /* dispose callbacks of the owner's base */
+
+static enum fh_tx open_read(void *state, uint64_t offset, uint64_t *ret_value, unsigned size,
+			    struct fh_attrs attrs)
+{
+	(void)state, (void)offset, (void)size, (void)attrs;
+	inside = true;
+	FH_POINT("test.read");
+	*ret_value = 0;
+	inside = false;
+	return FH_TX_OK;
+}
+
+static const struct fh_region_ops open_ops = { .read = open_read };
+
+static enum fh_code open_init(struct fh_object *object, void *state, struct fh_error *err)
+{
+	struct fh_region *region = fh_region_new_mmio(object, "regs", 0x1000, &open_ops, NULL);
+
+	(void)state;
+	return fh_region_add(fh_space_root(fh_machine_memory(machine)), region, BASE, 0) == FH_OK ?
+		       FH_OK :
+		       fh_error_set(err, FH_EIO, "its region is not mapped");
+}
+
+static void open_dispose(struct fh_object *object, void *state)
+{
+	(void)object;
+	(void)state;
+	CHECK(!inside);
+	ends++;
+}
+
+static const struct fh_type open_type = {
+	.name = "open", .init = open_init, .dispose = open_dispose
+};
+static const struct fh_type open_unlucky_type = {
+	.name = "open-unlucky", .parent = &open_type, .init = init_stops_and_fails
+};
+
+static void run_load(void *unused)
+{
+	uint32_t value;
+
+	(void)unused;
+	fh_space_load32(fh_machine_memory(machine), BASE, FH_LE, &value);
+}
+
+static void run_open_unlucky(void *unused)
+{
+	(void)unused;
+	CHECK(!fh_object_new_child(machine, "child", &open_unlucky_type, NULL));
+}
+
+static void callback_of_what_was_not_born_is_waited_for(void **unused)
+{
+	struct worker parturient, reader;
+
+	(void)unused;
+	machine = machine_begin();
+	ends = 0;
+	fh_point_arm("test.init");
+	fh_point_arm("test.read");
+	worker_start(&parturient, run_open_unlucky, NULL);
+	assert_true(fh_point_wait("test.init"));
+	worker_start(&reader, run_load, NULL);
+	assert_true(fh_point_wait("test.read"));
+	fh_point_release("test.init");
+	assert_false(worker_done_within(&parturient, 50));
+	assert_int_equal(ends, 0);
+	load32(machine, BASE, FH_TX_DECODE_ERROR);
+	fh_point_release("test.read");
+	worker_join(&reader);
+	worker_join(&parturient);
+	assert_int_equal(ends, 1);
+	assert_null(fh_object_find(machine, "/child"));
+	machine_check_alive(machine, 0);
+	machine_end(machine);
+}
+
 static int reset(void **unused)
 {
 	(void)unused;
@@ -160,6 +285,9 @@ int main(void)
 		cmocka_unit_test(parent_that_goes_during_init_fails_the_birth),
 		cmocka_unit_test(init_that_fails_when_the_parent_has_gone_is_undone_once),
 		cmocka_unit_test_teardown(birth_and_the_parents_death_meet_at_any_point, reset),
+		cmocka_unit_test_teardown(unborn_does_not_leave_the_tree_under_the_parents_detach,
+					  reset),
+		cmocka_unit_test_teardown(callback_of_what_was_not_born_is_waited_for, reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
