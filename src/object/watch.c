@@ -11,6 +11,7 @@
  *     freeing to the caller.
  */
 #include "base/alloc.h"
+#include "base/point.h"
 #include "object/concern.h"
 #include "object/machine.h"
 
@@ -221,40 +222,43 @@ static struct fh_list *pop_below_locked(struct fh_object *top, size_t list)
 	return node;
 }
 
-/* The watch to be told next below @top, no longer on its target; its holder is pinned. */
-static struct fh_watch *take_watch(struct fh_object *top, struct fh_object **ret_target)
+/*
+ * The watch to be told next below @top, no longer on its target: a copy, since it may be removed
+ * while it is told. Target and holder are pinned: the one may leave the tree by itself meanwhile, the
+ * other has the state.
+ */
+static bool take_watch(struct fh_object *top, struct fh_watch *ret_copy)
 {
 	struct fh_machine *m = top->machine;
-	struct fh_watch *found = NULL;
 	struct fh_list *node;
 
 	fh_tree_acquire(m);
 	fh_links_acquire(m);
 	node = pop_below_locked(top, offsetof(struct fh_concern, watches));
 	if (node) {
-		found = fh_list_entry(node, struct fh_watch, node);
-		*ret_target = found->target;
+		struct fh_watch *found = fh_list_entry(node, struct fh_watch, node);
+
+		*ret_copy = *found;
 		found->target = NULL;
-		fh_object_hold(found->holder);
+		fh_object_hold(ret_copy->target);
+		fh_object_hold(ret_copy->holder);
 	}
 	fh_lock_release(&m->links_lock);
 	fh_lock_release(&m->tree_lock);
-	return found;
+	return node;
 }
 
 void fh_concern_notify_below(struct fh_object *top)
 {
-	struct fh_object *target = NULL;
-	struct fh_watch *watch;
+	struct fh_watch watch = { 0 };
 
 	if (is_unwatched(top))
 		return;
-	while ((watch = take_watch(top, &target))) {
-		/* The callback may remove the watch, and its holder's memory must outlive that. */
-		struct fh_object *holder = watch->holder;
-
-		watch->disposed(target, watch->state);
-		fh_object_unhold(holder);
+	while (take_watch(top, &watch)) {
+		FH_POINT("watch.taken");
+		watch.disposed(watch.target, watch.state);
+		fh_object_unhold(watch.target);
+		fh_object_unhold(watch.holder);
 	}
 }
 

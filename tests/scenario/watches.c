@@ -225,6 +225,68 @@ static void watch_removed_by_anothers_callback_is_not_told(void **unused)
 	finish(m);
 }
 
+static void run_dispose(void *arg)
+{
+	fh_object_dispose((struct fh_object *)arg);
+}
+
+/* Control has the watch in its hands, and has not called yet. */
+static void watch_may_be_removed_while_it_is_being_told(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_object *object = thing_new(m, "x"), *holder = thing_new(m, "holder");
+	struct tale tale = { 0 }, other = { 0 };
+	struct worker undertaker;
+
+	(void)unused;
+	watch(&tale, object, holder);
+	fh_point_arm("watch.taken");
+	worker_start(&undertaker, run_dispose, object);
+	assert_true(fh_point_wait("watch.taken"));
+	fh_watch_remove(tale.watch);
+	watch(&other, holder, holder); /* in the memory of the first, maybe */
+	fh_point_release("watch.taken");
+	worker_join(&undertaker);
+	assert_int_equal(tale.told, 1);
+	assert_int_equal(other.told, 0);
+	fh_object_dispose(holder);
+	finish(m);
+}
+
+static void look_at(struct fh_object *target, void *state)
+{
+	unsigned *told = state;
+
+	CHECK(fh_object_is_disposed(target));
+	++*told;
+}
+
+/* A region leaves its dying device by itself, when control has its watch in its hands. */
+static void target_is_there_while_it_is_told_of(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_object *object = thing_new(m, "x"), *holder = thing_new(m, "holder");
+	struct fh_region *region = fh_region_new_container(object, "region", 0x1000);
+	struct worker undertaker;
+	unsigned told = 0;
+
+	(void)unused;
+	assert_non_null(fh_object_watch(region, holder, look_at, &told));
+	fh_point_arm("watch.taken");
+	worker_start(&undertaker, run_dispose, object);
+	assert_true(fh_point_wait("watch.taken"));
+	const uint64_t died = fh_ledger_read(m).died;
+
+	fh_object_dispose(region);
+	assert_false(worker_done_within(&undertaker, 50));
+	assert_int_equal(fh_ledger_read(m).died, died);
+	fh_point_release("watch.taken");
+	worker_join(&undertaker);
+	assert_int_equal(told, 1);
+	fh_object_dispose(holder);
+	finish(m);
+}
+
 static void watch_of_a_holder_that_died_first_is_not_told(void **unused)
 {
 	struct fh_machine *m = machine_begin();
@@ -609,6 +671,8 @@ int main(void)
 		cmocka_unit_test(watch_is_told_once_after_the_drain),
 		cmocka_unit_test(watch_may_be_removed_in_its_own_callback),
 		cmocka_unit_test(watch_removed_by_anothers_callback_is_not_told),
+		cmocka_unit_test_teardown(watch_may_be_removed_while_it_is_being_told, reset_points),
+		cmocka_unit_test_teardown(target_is_there_while_it_is_told_of, reset_points),
 		cmocka_unit_test(watch_of_a_holder_that_died_first_is_not_told),
 		cmocka_unit_test(watch_of_a_holder_that_dies_with_the_target_is_not_told),
 		cmocka_unit_test(watches_pass_a_death_on),
