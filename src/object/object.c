@@ -185,7 +185,7 @@ static struct fh_object *create(struct fh_machine *m, struct fh_object *parent, 
 	}
 	ledger_add(object);
 	if (parent)
-		code = fh_object_link(parent, name, object, err);
+		code = fh_object_link(parent, (char *)fh_object_name_of(object), object, err);
 	FH_POINT("birth.linked");
 	if (code == FH_OK)
 		code = fh_properties_preset(object, err);

@@ -345,7 +345,8 @@ bool fh_revocation_new(struct fh_pin *pin, struct fh_object *target,
 
 /* Take the object out of its parent and call what there is to call; children have left (tree.c). */
 bool fh_object_unlink(struct fh_object *object);
-enum fh_code fh_object_link(struct fh_object *parent, const char *name, struct fh_object *child,
+/* @name is the child's own, or, if that has none, fh_alloc'ed and the child's if this succeeds. */
+enum fh_code fh_object_link(struct fh_object *parent, char *name, struct fh_object *child,
 			    struct fh_error *err);
 void fh_family_free(struct fh_object *object);
 /* The path as a string to be fh_free'd. */

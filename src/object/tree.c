@@ -71,6 +71,10 @@ static bool comes_too_late(const struct fh_object *parent, const struct fh_objec
 static enum fh_code check_link_locked(struct fh_object *parent, const char *name,
 				      struct fh_object *child, struct fh_error *err)
 {
+	const char *has = fh_object_name_of(child);
+
+	if (name && has && has != name)
+		return fh_error_set(err, FH_EBUSY, "the object has a name already: '%s'", has);
 	if (child->parent)
 		return fh_error_set(err, FH_EBUSY, "the object has a parent already");
 	if (fh_object_has(parent, FH_OBJECT_DETACHED) || comes_too_late(parent, child))
@@ -84,10 +88,16 @@ static enum fh_code check_link_locked(struct fh_object *parent, const char *name
 	return FH_OK;
 }
 
-static void link_locked(struct fh_object *parent, const char *name, struct fh_object *child)
+static void link_locked(struct fh_object *parent, char *name, struct fh_object *child)
 {
 	struct fh_family *family = fh_family_of(parent);
 
+	/* Named before it is in the table: whoever finds it there reads the name. */
+	if (name && !fh_object_name_of(child)) {
+		child->name_storage = name;
+		/* Release: pairs with the acquire in fh_object_name_of(). */
+		atomic_store_explicit(&child->name, name, memory_order_release);
+	}
 	fh_list_add_last(&family->children, &child->sibling);
 	family->total++;
 	child->parent = parent;
@@ -125,7 +135,7 @@ static void inherit_shown_locked(struct fh_object *parent, struct fh_object *top
 	}
 }
 
-enum fh_code fh_object_link(struct fh_object *parent, const char *name, struct fh_object *child,
+enum fh_code fh_object_link(struct fh_object *parent, char *name, struct fh_object *child,
 			    struct fh_error *err)
 {
 	struct fh_machine *m = parent->machine;
@@ -203,23 +213,10 @@ enum fh_code fh_object_add_child(FH_ANY parent_any, const char *name, FH_ANY chi
 		return fh_error_set(err, FH_EINVAL, "the objects are of two machines");
 	const size_t stem = name ? fh_name_stem(name) : 0;
 	char *copy = !name ? NULL : stem ? fh_family_number(parent, name, stem) : fh_strdup(name);
-	const char *none = NULL;
 
-	/* Named before it is linked: whoever finds it in the table reads the name. */
-	if (copy && !atomic_compare_exchange_strong_explicit(&child->name, &none, copy,
-							     memory_order_acq_rel,
-							     memory_order_relaxed)) {
-		fh_free(copy);
-		return fh_error_set(err, FH_EBUSY, "the object has a name already: '%s'", none);
-	}
 	code = fh_object_link(parent, copy, child, err);
-	if (code == FH_OK) {
-		child->name_storage = copy;
-	} else if (copy) {
-		/* Release: pairs with fh_object_name_of(). Nobody has seen it: it was in no table. */
-		atomic_store_explicit(&child->name, NULL, memory_order_release);
+	if (code != FH_OK)
 		fh_free(copy);
-	}
 	return code;
 }
 

@@ -231,6 +231,38 @@ static void abstract_types_and_wrong_names_are_refused(void **unused)
 	machine_end(m);
 }
 
+static void run_add(void *arg)
+{
+	struct fh_object *const *objects = arg;
+
+	CHECK(fh_object_add_child(objects[0], "b", objects[1], NULL) == FH_EEXIST);
+}
+
+/* Whoever asks for a name keeps it as long as the object. */
+static void name_that_is_refused_is_never_seen(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_object *a = fh_object_new_child(m, "a", &other_type, NULL);
+	struct fh_object *objects[] = { a, fh_object_new(m, &other_type, NULL) };
+	struct worker worker;
+
+	(void)unused;
+	fh_object_new_child(a, "b", &other_type, NULL);
+	fh_edit_begin(m);
+	worker_start(&worker, run_add, objects);
+	/* It waits to link the object. */
+	assert_false(worker_done_within(&worker, 50));
+	assert_null(fh_object_name(objects[1]));
+	fh_edit_commit(m);
+	worker_join(&worker);
+	assert_int_equal(fh_object_add_child(a, "c", objects[1], NULL), FH_OK);
+	assert_string_equal(fh_object_name(objects[1]), "c");
+	fh_object_unref(objects[1]);
+	fh_object_dispose(a);
+	machine_check_alive(m, 0);
+	machine_end(m);
+}
+
 static void a_tree_cannot_be_put_below_itself(void **unused)
 {
 	struct fh_machine *m = machine_begin();
@@ -412,6 +444,7 @@ int main(void)
 		cmocka_unit_test_setup(no_ref_once_refs_are_zero, forget),
 		cmocka_unit_test_setup(casts_and_interfaces_follow_the_type, forget),
 		cmocka_unit_test_setup(abstract_types_and_wrong_names_are_refused, forget),
+		cmocka_unit_test(name_that_is_refused_is_never_seen),
 		cmocka_unit_test_setup(a_tree_cannot_be_put_below_itself, forget),
 		cmocka_unit_test_setup(paths_find_what_they_name, forget),
 		cmocka_unit_test_setup(children_leave_last_created_first, forget),
