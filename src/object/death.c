@@ -4,15 +4,15 @@
  *
  * R1. Every step is idempotent and may find that another thread has done it for a part of the
  *     subtree: whoever sets a flag first does the work.
- * R2. Steps that only take down links run in one transaction. What leaves the tree elsewhere than on
- *     control (regions, lines, timers; failed births) does so inside a transaction of its own, so that
- *     inside one a subtree only grows.
+ * R2. Steps that only take down links run in one transaction. What leaves the tree elsewhere than
+ *     on control (regions, lines, timers; failed births) does so inside a transaction of its own,
+ *     so that inside one a subtree only grows.
  * R3. Foreign code (unrealize, revocations, watches, dispose callbacks) runs outside of all locks.
  * R4. Who calls these functions holds a pin of the object.
- * R5. What is not EXPOSED has nothing below it and was never realized: nothing of it can be in a view or
- *     in a callback, but for one that comes with a pin in its name (room.h). For it no step needs a
- *     transaction, nor, if there never was such a pin, a drain; it is looked at under the tree lock,
- *     with which a child joins.
+ * R5. What is not EXPOSED has nothing below it and was never realized: nothing of it can be in a
+ *     view, or in a callback but for one that comes with a pin in its name (room.h). For it no step
+ *     needs a transaction, nor, if there never was such a pin, a drain; it is looked at under the
+ *     tree lock, with which a child joins.
  */
 #include <stdlib.h>
 
@@ -172,8 +172,8 @@ static void detach(struct fh_object *top)
 /* --- Leave (L6.5) --------------------------------------------------------------------------- */
 
 /*
- * One word: either this sees SETTLED, or fh_object_settle() sees DISPOSING. @aside: elsewhere than on
- * control, which may be walking the tree (R2).
+ * One word: either this sees SETTLED, or fh_object_settle() sees DISPOSING. @aside: elsewhere than
+ * on control, which may be walking the tree (R2).
  */
 static void leave_one(struct fh_object *object, bool aside)
 {
@@ -274,7 +274,7 @@ void fh_object_dispose_now(struct fh_object *object)
 	fh_object_unhold(object);
 }
 
-/* Dispose of what was never shown: nothing to drain, on any thread. @in_tree: it may have a parent. */
+/* Of what was never shown: nothing to drain, on any thread. @in_tree: it may have a parent. */
 static void dispose_unseen(struct fh_object *object, bool in_tree)
 {
 	fh_object_set_flags(object, FH_OBJECT_REQUESTED | FH_OBJECT_HIDDEN);
@@ -543,7 +543,7 @@ void fh_object_rollback_own(struct fh_object *object)
 	fh_concern_rollback(object);
 }
 
-/* An owner that is no device is shown from the start (L7): callbacks of what it made may be running. */
+/* An owner that is no device is shown from the start (L7): callbacks below it may be running. */
 static bool may_be_in_use(const struct fh_object *object)
 {
 	return !object->class->core->hidden_at_birth && fh_object_has(object, FH_OBJECT_EXPOSED) &&

@@ -59,8 +59,8 @@ bool fh_object_is_below_locked(const struct fh_object *object, const struct fh_o
 /* --- Joining and leaving -------------------------------------------------------------------- */
 
 /*
- * Callbacks of what was born elsewhere, and of what is below it, may be running, and the parent's drain
- * may be over. What is immediate is never drained.
+ * Callbacks of what was born elsewhere, and of what is below it, may be running, and the parent's
+ * drain may be over. What is immediate is never drained.
  */
 static bool comes_too_late(const struct fh_object *parent, const struct fh_object *child)
 {

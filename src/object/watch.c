@@ -224,8 +224,8 @@ static struct fh_list *pop_below_locked(struct fh_object *top, size_t list)
 
 /*
  * The watch to be told next below @top, no longer on its target: a copy, since it may be removed
- * while it is told. Target and holder are pinned: the one may leave the tree by itself meanwhile, the
- * other has the state.
+ * while it is told. Target and holder are pinned: the one may leave the tree by itself meanwhile,
+ * the other has the state.
  */
 static bool take_watch(struct fh_object *top, struct fh_watch *ret_copy)
 {
