@@ -287,6 +287,8 @@ struct stream {
 static enum fh_code stream_write(struct stream *stream, const struct out *out,
 				 struct fh_error *err)
 {
+	if (out->full) /* R1: its checksum may be what did not fit */
+		return fh_error_set(err, FH_ENOMEM, "the state does not fit into memory");
 	stream->crc = fh_state_crc(stream->crc, out->buffer.data, out->buffer.size);
 	const enum fh_code code = stream->writer->write(stream->writer->arg, out->buffer.data,
 							out->buffer.size, err);

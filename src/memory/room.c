@@ -247,6 +247,7 @@ static struct fh_waiter *waiter_new(struct fh_space *space, uint64_t size,
 	struct fh_waiter *waiter = fh_new(struct fh_waiter);
 
 	waiter->tail.end = waiter_end;
+	waiter->tail.calls = true;
 	waiter->holder = holder;
 	waiter->size = size > 0 ? size : 1;
 	waiter->call = call;

@@ -19,6 +19,7 @@
 #include "base/alloc.h"
 #include "base/rcu.h"
 #include "object/machine.h"
+#include "object/pin.h"
 
 /* --- Hide (L6.1) ---------------------------------------------------------------------------- */
 
@@ -184,7 +185,7 @@ static void leave_one(struct fh_object *object, bool aside)
 		fh_object_call_dispose(object);
 	fh_properties_drop_links(object);
 	if (aside)
-		m->ops->edit_begin(m);
+		m->ops->edit_join(m);
 	fh_object_unlink(object);
 	if (aside)
 		m->ops->edit_commit(m);
@@ -340,8 +341,11 @@ static void die_alone(struct fh_object *object)
 
 void fh_object_last_unref(struct fh_object *object)
 {
+	/* R5: it may be so at this moment, by who has a pin. Then control drains it. */
+	const bool may_be_called = fh_holding_may_call(object);
+
 	if (!object->class->core->immediate && fh_object_is_alone(object, FH_LIFE_PIN) &&
-	    !fh_object_has(object, FH_OBJECT_REQUESTED)) {
+	    !fh_object_has(object, FH_OBJECT_REQUESTED) && !may_be_called) {
 		die_alone(object);
 		return;
 	}
@@ -354,7 +358,7 @@ void fh_object_last_unref(struct fh_object *object)
 	if (object->class->core->immediate) {
 		dispose_immediate(object);
 		fh_object_unhold(object);
-	} else if (!fh_object_has(object, FH_OBJECT_EXPOSED)) {
+	} else if (!fh_object_has(object, FH_OBJECT_EXPOSED) && !may_be_called) {
 		dispose_unseen(object, false);
 		fh_object_unhold(object);
 	} else {

@@ -258,6 +258,7 @@ enum fh_code fh_object_check_name(const char *name, struct fh_error *err);
  */
 struct fh_pin_tail {
 	void (*end)(struct fh_pin_tail *tail);
+	bool calls; /* something may be called in the holder's name */
 };
 
 /*

@@ -92,6 +92,13 @@ static struct fh_pin *slot_locked(struct fh_holding *holding, struct fh_thread *
 	return pin;
 }
 
+/* Its lock held. Relaxed: see fh_holding_may_call(). */
+static void note_tail(struct fh_holding *holding, const struct fh_pin_tail *tail)
+{
+	if (tail && tail->calls)
+		atomic_store_explicit(&holding->called, true, memory_order_relaxed);
+}
+
 static struct fh_pin *take_slow(struct fh_holding *holding, struct fh_thread *t,
 				struct fh_object *target, const char *kind,
 				struct fh_pin_tail *tail)
@@ -104,6 +111,7 @@ static struct fh_pin *take_slow(struct fh_holding *holding, struct fh_thread *t,
 		/* Relaxed, as all of it: the lock orders it. Before the slot is taken. */
 		atomic_store_explicit(&pin->tail, tail, memory_order_relaxed);
 		fh_pin_fill(pin, target, kind);
+		note_tail(holding, tail);
 	}
 	fh_lock_release_as(&holding->lock, t);
 	return pin;
@@ -194,8 +202,10 @@ bool fh_pin_set_tail(struct fh_pin *pin, struct fh_pin_tail *tail)
 	fh_lock_acquire(&pin->holding->lock);
 	const bool set = atomic_load_explicit(&pin->target, memory_order_acquire);
 
-	if (set)
+	if (set) {
 		atomic_store_explicit(&pin->tail, tail, memory_order_relaxed);
+		note_tail(pin->holding, tail);
+	}
 	fh_lock_release(&pin->holding->lock);
 	return set;
 }

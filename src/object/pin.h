@@ -26,8 +26,19 @@ struct fh_holding {
 	_Atomic bool slow;	  /* set by hide */
 	struct fh_lock lock;
 	bool closed;			       /* lock: detached, no more pins */
+	_Atomic bool called;		       /* a pin had a tail that calls */
 	_Atomic(struct fh_pin_chunk *) chunks; /* lock for writing */
 };
+
+/* Callbacks may come in the object's name, for waiters and revocations. Asked with the last ref. */
+static inline bool fh_holding_may_call(struct fh_object *object)
+{
+	/* Relaxed: whoever took a pin in its name has had a ref, and the caller has the last. */
+	const struct fh_holding *holding =
+		atomic_load_explicit(&object->holding, memory_order_relaxed);
+
+	return holding && atomic_load_explicit(&holding->called, memory_order_relaxed);
+}
 
 static inline struct fh_pin *fh_pin_free_slot(struct fh_pin_chunk *chunk)
 {

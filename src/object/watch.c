@@ -288,6 +288,7 @@ bool fh_revocation_new(struct fh_pin *pin, struct fh_object *target,
 	bool taken = false;
 
 	revocation->tail.end = revocation_end;
+	revocation->tail.calls = true;
 	revocation->pin = pin;
 	revocation->machine = m;
 	revocation->revoke = revoke;

@@ -109,6 +109,43 @@ static void run_poll(void *arg)
 	fh_machine_poll((struct fh_machine *)arg);
 }
 
+static _Atomic unsigned disposals;
+
+static void note_dispose(struct fh_object *object, void *state)
+{
+	(void)object, (void)state;
+	disposals++;
+}
+
+static const struct fh_type noting_type = { .name = "noting", .dispose = note_dispose };
+
+static void last_unref_waits_for_the_callback_too(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct waiting waiting = {
+		.m = m,
+		.space = fh_machine_memory(m),
+		.holder = fh_object_new(m, &noting_type, NULL),
+	};
+	struct worker poller;
+
+	(void)unused;
+	disposals = 0;
+	fh_point_arm("test.called");
+	assert_non_null(fh_space_notify_room(waiting.space, 1, waiting.holder, room_is_there,
+					     &waiting));
+	worker_start(&poller, run_poll, m);
+	assert_true(fh_point_wait("test.called"));
+	waiting.holder = fh_object_unref(waiting.holder);
+	assert_int_equal(disposals, 0);
+	fh_point_release("test.called");
+	worker_join(&poller);
+	assert_true(waiting.called);
+	machine_check_alive(m, 0);
+	assert_int_equal(disposals, 1);
+	machine_end(m);
+}
+
 static void callback_of_a_holder_is_waited_for(void **unused)
 {
 	struct fh_machine *m = machine_begin();
@@ -142,6 +179,7 @@ int main(void)
 		cmocka_unit_test_teardown(pin_that_is_just_taken_ends_with_its_holder, reset),
 		cmocka_unit_test_teardown(pin_that_is_just_ended_ends_once, reset),
 		cmocka_unit_test_teardown(callback_of_a_holder_is_waited_for, reset),
+		cmocka_unit_test_teardown(last_unref_waits_for_the_callback_too, reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,6 +56,7 @@ static void unrealize_nothing(struct fh_object *top)
 
 static const struct fh_machine_ops ops = {
 	.edit_begin = no_edit,
+	.edit_join = no_edit,
 	.edit_commit = no_edit,
 	.call = call_in_domain,
 	.explain = explain_nothing,

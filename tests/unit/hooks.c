@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 #include <freehold/hooks.h>
+#include <freehold/machine.h>
+#include <freehold/state.h>
 
 #include "base/alloc.h"
 #include "support/dies.h"
@@ -111,6 +113,35 @@ static void what_a_user_chose_is_not_asked_for(void **state)
 	generous = false;
 }
 
+static enum fh_code count_bytes(void *arg, const void *data, size_t size, struct fh_error *err)
+{
+	(void)data, (void)err;
+	*(size_t *)arg += size;
+	return FH_OK;
+}
+
+/* Nothing has state, so that the head is all there is to find room for. */
+static void state_that_finds_no_room_is_an_error(void **state)
+{
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
+	size_t written = 0;
+	const struct fh_state_writer writer = { .write = count_bytes, .arg = &written };
+	struct fh_error err = FH_ERROR_INIT;
+
+	(void)state;
+	assert_int_equal(fh_state_save(m, &writer, &err), FH_OK);
+	assert_true(written > 0);
+	written = 0;
+	budget = 256;
+	const enum fh_code code = fh_state_save(m, &writer, &err);
+
+	budget = SIZE_MAX;
+	assert_int_equal(code, FH_ENOMEM);
+	assert_string_equal(err.message, "the state does not fit into memory");
+	assert_int_equal(written, 0);
+	assert_int_equal(fh_machine_destroy(m), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -118,6 +149,7 @@ int main(void)
 		cmocka_unit_test(memory_is_asked_for_until_the_hook_gives_up),
 		cmocka_unit_test(memory_that_the_hook_made_room_for_is_given),
 		cmocka_unit_test(what_a_user_chose_is_not_asked_for),
+		cmocka_unit_test(state_that_finds_no_room_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
