@@ -342,7 +342,8 @@ static void die_alone(struct fh_object *object)
 void fh_object_last_unref(struct fh_object *object)
 {
 	/* R5: it may be so at this moment, by who has a pin. Then control drains it. */
-	const bool may_be_called = fh_holding_may_call(object);
+	const bool may_be_called =
+		fh_holding_may_call(object) && !object->class->core->called_as_other;
 
 	if (!object->class->core->immediate && fh_object_is_alone(object, FH_LIFE_PIN) &&
 	    !fh_object_has(object, FH_OBJECT_REQUESTED) && !may_be_called) {

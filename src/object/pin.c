@@ -92,7 +92,7 @@ static struct fh_pin *slot_locked(struct fh_holding *holding, struct fh_thread *
 	return pin;
 }
 
-/* Its lock held. Relaxed: see fh_holding_may_call(). */
+/* Its lock held. Relaxed: whoever has the last ref is ordered after all who had one. */
 static void note_tail(struct fh_holding *holding, const struct fh_pin_tail *tail)
 {
 	if (tail && tail->calls)

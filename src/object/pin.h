@@ -33,9 +33,9 @@ struct fh_holding {
 /* Callbacks may come in the object's name, for waiters and revocations. Asked with the last ref. */
 static inline bool fh_holding_may_call(struct fh_object *object)
 {
-	/* Relaxed: whoever took a pin in its name has had a ref, and the caller has the last. */
+	/* Acquire: pairs with the release in holding_new(), of who had a mere pin of the object. */
 	const struct fh_holding *holding =
-		atomic_load_explicit(&object->holding, memory_order_relaxed);
+		atomic_load_explicit(&object->holding, memory_order_acquire);
 
 	return holding && atomic_load_explicit(&holding->called, memory_order_relaxed);
 }

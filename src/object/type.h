@@ -25,6 +25,7 @@ struct fh_core_ops {
 	bool immediate; /* dispose never waits; no children */
 	bool leaf; /* immediate; may be disposed of in a listener's callback as well */
 	bool hidden_at_birth; /* devices: shown by realize, not by birth */
+	bool called_as_other; /* callbacks in its name are another's, whose drain waits for them */
 	/*
 	 * L6 step 4 for this object, idempotent, in a transaction (topology lock held): take down every
 	 * link from and to it. Called once per object; foreign code may not run here.

@@ -467,6 +467,41 @@ static void waiter_that_is_being_cancelled_is_not_the_pollers_to_free(void **unu
 
 #define TEST(name) cmocka_unit_test_teardown(name, release_points)
 
+/* In a callback on the poll thread, of another device: the waiter is due, and its turn comes next. */
+static void complete_it(void *state)
+{
+	fh_io_complete(state, NULL, NULL);
+}
+
+static void operation_that_is_complete_is_not_called_and_keeps_nothing(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_space *memory = fh_machine_memory(m);
+	struct fh_object *other = holder_new(m);
+	struct probe_hooks hooks[2] = { { 0 }, { 0 } };
+	struct fh_device *disk = probe_plug(m, "disk", &hooks[0], 3 * BASE);
+	struct fh_device *timer = probe_plug(m, "timer", &hooks[1], 4 * BASE);
+	struct fh_io *io = fh_io_begin(disk, "dma");
+	struct wait wait = { .m = m };
+	struct fh_mapped mapped;
+	struct bytes bytes;
+
+	(void)unused;
+	bytes_plug(m, &bytes);
+	fh_space_set_bounce_limit(memory, 32);
+	assert_non_null(fh_space_map(memory, BASE, 24, FH_MAP_WRITE, FH_ATTRS_NONE, io, &mapped));
+	assert_non_null(fh_space_notify_room(memory, 1, io, count_and_map, &wait));
+	fh_bh_schedule(fh_bh_new(timer, "bh", complete_it, io));
+	assert_true(fh_machine_poll(m));
+	/* Its state may be gone from here on; its buffer is. */
+	assert_int_equal(wait.called, 0);
+	assert_int_equal(room_left(memory, other, 32), 32);
+	fh_machine_drain(m);
+	assert_int_equal(wait.called, 0);
+	fh_object_unref(other);
+	machine_end(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -479,6 +514,7 @@ int main(void)
 		TEST(waiters_of_a_space_that_goes_are_called),
 		TEST(limit_that_changes_is_noticed_by_who_waits),
 		TEST(waiter_of_an_operation_is_a_callback_of_its_device),
+		TEST(operation_that_is_complete_is_not_called_and_keeps_nothing),
 		TEST(room_made_before_the_registration_is_not_missed),
 		TEST(holder_that_goes_while_it_registers_does_not_wait),
 		TEST(waiter_cancelled_when_the_poller_has_it_is_not_called),
