@@ -136,8 +136,9 @@ struct fh_type {
 	enum fh_code (*init)(struct fh_object *object, void *state, struct fh_error *err);
 
 	/**
-	 * Derived first, once. On control, or for an object that was never shown and has no
-	 * children, where its last ref goes. The object is whole and still has its name and parent.
+	 * Derived first, once. On control, or where fh_object_unref() says at once, or on the thread
+	 * on which its birth, or a realize above it, fails. The object is whole and still has its
+	 * name and parent.
 	 */
 	void (*dispose)(struct fh_object *object, void *state);
 
@@ -190,7 +191,7 @@ FH_API const void *fh_type_interface(const struct fh_type *type,
 /**
  * A new object outside the tree (owned by caller).
  * Errors (NULL): FH_ETYPE @type is abstract; what a property's default cannot be; whatever an init
- * returned.
+ * returned: see fh_object_new_child().
  */
 FH_API struct fh_object *fh_object_new(struct fh_machine *m, const struct fh_type *type,
 				       struct fh_error *err);
@@ -199,8 +200,8 @@ FH_API struct fh_object *fh_object_new(struct fh_machine *m, const struct fh_typ
  * A new object as child @name of @parent (borrowed: the parent holds the ref). @name NULL: a child
  * without a name; it is copied.
  * Errors (NULL): as fh_object_new() and fh_object_add_child().
- * If an init fails after it has made something below the object, all of it ends as with
- * fh_object_dispose(), which may wait.
+ * If an init fails after it has made something below the object, or waited for room in its name, all
+ * of it ends as with fh_object_dispose(), which may wait.
  */
 FH_API struct fh_object *fh_object_new_child(FH_ANY parent, const char *name,
 					     const struct fh_type *type, struct fh_error *err);
@@ -219,8 +220,9 @@ FH_API bool fh_object_try_ref(FH_ANY object);
 
 /**
  * Give a ref back (consumed). NULL is allowed. The last one disposes of the object: at once if it
- * was never shown and has no tree below it, or if it is one of those that fh_object_dispose() takes
- * at once; else it is hidden at once and the rest is control's. Never waits. Returns NULL:
+ * was never shown, has no tree below it and never waited for room or held a revocable pin, or if it
+ * is one of those that fh_object_dispose() takes at once; else it is hidden at once and the rest is
+ * control's. Never waits. Returns NULL:
  * `p = fh_object_unref(p)`. Context, of the last one: not in a listener or an interrupt input.
  */
 FH_API void *fh_object_unref(FH_ANY object);

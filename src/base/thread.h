@@ -42,6 +42,9 @@ struct fh_thread {
 	/* reaper.c: this is the thread of a reaper. */
 	bool is_reaper;
 
+	/* death.c: it undoes births, whose end control may be waiting for. */
+	unsigned undoing;
+
 	/* All layers, through fh_thread_hold/unhold: how many of each kind are held. */
 	unsigned held[FH_HELD_KINDS];
 

@@ -21,7 +21,7 @@ bool fh_thread_may_wait(void)
 {
 	const struct fh_thread *t = fh_thread_self();
 
-	if (t->depth != 0 || t->chain || t->is_reaper)
+	if (t->depth != 0 || t->chain || t->is_reaper || t->undoing != 0)
 		return false;
 	for (unsigned kind = 0; kind < FH_HELD_KINDS; kind++)
 		if (t->held[kind] != 0)

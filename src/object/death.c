@@ -4,9 +4,9 @@
  *
  * R1. Every step is idempotent and may find that another thread has done it for a part of the
  *     subtree: whoever sets a flag first does the work.
- * R2. Steps that only take down links run in one transaction. What leaves the tree elsewhere than
- *     on control (regions, lines, timers; failed births) does so inside a transaction of its own,
- *     so that inside one a subtree only grows.
+ * R2. Steps that only take down links run in one transaction. What leaves the tree does so inside a
+ *     transaction of its own, so that inside one a subtree only grows: control and the threads on
+ *     which births fail work in one another's subtrees.
  * R3. Foreign code (unrealize, revocations, watches, dispose callbacks) runs outside of all locks.
  * R4. Who calls these functions holds a pin of the object.
  * R5. What is not EXPOSED has nothing below it and was never realized: nothing of it can be in a
@@ -173,10 +173,10 @@ static void detach(struct fh_object *top)
 /* --- Leave (L6.5) --------------------------------------------------------------------------- */
 
 /*
- * One word: either this sees SETTLED, or fh_object_settle() sees DISPOSING. @aside: elsewhere than
- * on control, which may be walking the tree (R2).
+ * One word: either this sees SETTLED, or fh_object_settle() sees DISPOSING. @in_tree: it may have a
+ * parent, whose subtree somebody may be walking (R2).
  */
-static void leave_one(struct fh_object *object, bool aside)
+static void leave_one(struct fh_object *object, bool in_tree)
 {
 	const uint32_t were = fh_object_set_flags(object, FH_OBJECT_DISPOSING);
 	struct fh_machine *m = object->machine;
@@ -184,10 +184,10 @@ static void leave_one(struct fh_object *object, bool aside)
 	if (!(were & FH_OBJECT_DISPOSING) && (were & FH_OBJECT_SETTLED))
 		fh_object_call_dispose(object);
 	fh_properties_drop_links(object);
-	if (aside)
+	if (in_tree)
 		m->ops->edit_join(m);
 	fh_object_unlink(object);
-	if (aside)
+	if (in_tree)
 		m->ops->edit_commit(m);
 }
 
@@ -221,17 +221,17 @@ static struct fh_object *take_lowest(struct fh_object *top)
 	return object;
 }
 
-static void leave(struct fh_object *top, bool aside)
+static void leave(struct fh_object *top, bool in_tree)
 {
 	/* No child can have come since the detach. */
 	if (!fh_object_has(top, FH_OBJECT_EXPOSED)) {
-		leave_one(top, aside);
+		leave_one(top, in_tree);
 		return;
 	}
 	for (bool done = false; !done;) {
 		struct fh_object *object = take_lowest(top);
 
-		leave_one(object, aside);
+		leave_one(object, in_tree);
 		done = object == top;
 		fh_object_unhold(object);
 	}
@@ -269,7 +269,7 @@ void fh_object_dispose_now(struct fh_object *object)
 		FH_POINT("dispose.before-detach");
 		detach(object);
 		fh_concern_notify_below(object);
-		leave(object, false);
+		leave(object, true);
 		FH_POINT("dispose.left");
 	}
 	fh_object_unhold(object);
@@ -455,16 +455,22 @@ uint64_t fh_object_mark(struct fh_object *object)
 	return mark;
 }
 
+/* As if a callback of it had blocked: a drain waits. Tree lock held. */
+static void claim_locked(struct fh_object *object)
+{
+	fh_object_hold(object);
+	/* Relaxed: under the tree lock, as the look at it. */
+	atomic_fetch_add_explicit(&object->blocked, 1, memory_order_relaxed);
+}
+
 bool fh_object_claim_locked(struct fh_object *object, const struct fh_object *top)
 {
 	for (const struct fh_object *o = object; o != top; o = o->parent)
 		if (fh_object_has(o, FH_OBJECT_REQUESTED))
 			return false;
-	/* As if a callback of it had blocked: a drain, which this flag brings about, waits. */
+	/* This flag brings about a drain if it is disposed of itself. */
 	fh_object_set_flags(object, FH_OBJECT_EXPOSED);
-	fh_object_hold(object);
-	/* Relaxed: under the tree lock, as the look at it. */
-	atomic_fetch_add_explicit(&object->blocked, 1, memory_order_relaxed);
+	claim_locked(object);
 	return true;
 }
 
@@ -490,14 +496,11 @@ static int compare_late(const void *a, const void *b)
 	return x->order > y->order ? -1 : x->order < y->order;
 }
 
-/* What came below @top after the mark, the last first. False: nothing. */
-static bool take_late(struct fh_object *top, uint64_t mark, struct late *ret)
+/* What came below @top after the mark, the last first. Tree lock held. */
+static void take_late_locked(struct fh_object *top, uint64_t mark, struct late *ret)
 {
-	struct fh_machine *m = top->machine;
-
 	ret->count = 0;
 	ret->contested = false;
-	fh_tree_acquire(m);
 	for (struct fh_object *o = fh_object_next_locked(top, top); o;
 	     o = fh_object_next_locked(o, top)) {
 		if (o->order <= mark)
@@ -515,7 +518,14 @@ static bool take_late(struct fh_object *top, uint64_t mark, struct late *ret)
 	}
 	if (ret->count > 0)
 		qsort(ret->objects, ret->count, sizeof(*ret->objects), compare_late);
-	fh_lock_release(&m->tree_lock);
+}
+
+/* False: nothing. */
+static bool take_late(struct fh_object *top, uint64_t mark, struct late *ret)
+{
+	fh_tree_acquire(top->machine);
+	take_late_locked(top, mark, ret);
+	fh_lock_release(&top->machine->tree_lock);
 	return ret->count > 0;
 }
 
@@ -548,29 +558,66 @@ void fh_object_rollback_own(struct fh_object *object)
 	fh_concern_rollback(object);
 }
 
-/* An owner that is no device is shown from the start (L7): callbacks below it may be running. */
-static bool may_be_in_use(const struct fh_object *object)
+/*
+ * An owner that is no device is shown from the start (L7): callbacks below it, or in its name (R5), may
+ * be running.
+ */
+static bool may_be_in_use(struct fh_object *object)
 {
-	return !object->class->core->hidden_at_birth && fh_object_has(object, FH_OBJECT_EXPOSED) &&
+	return !object->class->core->hidden_at_birth &&
+	       (fh_object_has(object, FH_OBJECT_EXPOSED) || fh_holding_may_call(object)) &&
 	       fh_object_has(object, FH_OBJECT_SHOWN | FH_OBJECT_HIDDEN);
+}
+
+/*
+ * All of it claimed, for the calling thread to undo; whoever disposes of something above waits. False:
+ * somebody does so already, or is at work in a part of it, so that control has to do the whole.
+ */
+static bool take_unborn(struct fh_object *object, struct late *ret, bool *ret_in_tree)
+{
+	struct fh_machine *m = object->machine;
+
+	fh_tree_acquire(m);
+	/* Relaxed: what counts here did so under this lock, or is refused as REQUESTED is set. */
+	bool mine = !fh_object_has(object, FH_OBJECT_HIDDEN) && !may_be_in_use(object) &&
+		    atomic_load_explicit(&object->blocked, memory_order_relaxed) == 0;
+
+	if (mine) {
+		take_late_locked(object, 0, ret);
+		mine = !ret->contested;
+	}
+	if (mine) {
+		claim_locked(object);
+		/* Nobody shows it from here on. */
+		fh_object_set_flags(object, FH_OBJECT_HIDDEN);
+	}
+	*ret_in_tree = object->parent;
+	fh_lock_release(&m->tree_lock);
+	return mine;
 }
 
 static void abort_unseen(struct fh_object *object)
 {
+	struct fh_thread *t = fh_thread_self();
 	struct late late = { 0 };
+	bool in_tree;
+	const bool mine = take_unborn(object, &late, &in_tree);
 
-	take_late(object, 0, &late);
-	if (late.contested) {
-		/* Control is at a part of it: it has to do the whole. */
+	if (mine) {
+		/* Control may be waiting for the claims: nothing that is called here waits for it. */
+		t->undoing++;
+		dispose_unseen(object, in_tree);
+		t->undoing--;
+	} else {
 		hide(object);
 		fh_object_hold(object); /* the queue's (L1) */
 		fh_control_queue(object);
 		fh_machine_kick(object->machine);
-	} else {
-		dispose_unseen(object, true);
 	}
 	for (size_t i = 0; i < late.count; i++)
 		fh_object_unclaim(late.objects[i]);
+	if (mine)
+		fh_object_unclaim(object);
 	fh_free(late.objects);
 }
 

@@ -173,6 +173,53 @@ static void callback_of_a_holder_is_waited_for(void **unused)
 	machine_end(m);
 }
 
+static struct waiting unborn;
+
+static enum fh_code init_waits_and_fails(struct fh_object *object, void *state,
+					 struct fh_error *err)
+{
+	(void)state;
+	CHECK(fh_space_notify_room(unborn.space, 1, object, room_is_there, &unborn));
+	FH_POINT("test.init");
+	return fh_error_set(err, FH_EIO, "no luck");
+}
+
+static const struct fh_type waiting_type = {
+	.name = "waiting", .parent = &noting_type, .init = init_waits_and_fails
+};
+
+static void run_birth(void *unused)
+{
+	(void)unused;
+	CHECK(!fh_object_new_child(unborn.m, "child", &waiting_type, NULL));
+}
+
+static void birth_that_fails_waits_for_the_callback_too(void **unused)
+{
+	struct worker poller, parturient;
+
+	(void)unused;
+	unborn = (struct waiting){ .m = machine_begin() };
+	unborn.space = fh_machine_memory(unborn.m);
+	disposals = 0;
+	fh_point_arm("test.called");
+	fh_point_arm("test.init");
+	worker_start(&parturient, run_birth, NULL);
+	assert_true(fh_point_wait("test.init"));
+	worker_start(&poller, run_poll, unborn.m);
+	assert_true(fh_point_wait("test.called"));
+	fh_point_release("test.init");
+	assert_false(worker_done_within(&parturient, 50));
+	assert_int_equal(disposals, 0);
+	fh_point_release("test.called");
+	worker_join(&poller);
+	worker_join(&parturient);
+	assert_true(unborn.called);
+	assert_int_equal(disposals, 1);
+	machine_check_alive(unborn.m, 0);
+	machine_end(unborn.m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -180,6 +227,7 @@ int main(void)
 		cmocka_unit_test_teardown(pin_that_is_just_ended_ends_once, reset),
 		cmocka_unit_test_teardown(callback_of_a_holder_is_waited_for, reset),
 		cmocka_unit_test_teardown(last_unref_waits_for_the_callback_too, reset),
+		cmocka_unit_test_teardown(birth_that_fails_waits_for_the_callback_too, reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

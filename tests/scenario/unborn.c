@@ -177,10 +177,10 @@ static void unborn_does_not_leave_the_tree_under_the_parents_detach(void **unuse
 	fh_point_arm_at("detach.one", 2, NULL);
 	worker_start(&undertaker, run_dispose, NULL);
 	assert_true(fh_point_wait("detach.one"));
+	/* What was not born is control's. */
 	fh_point_release("test.init");
-	assert_false(worker_done_within(&parturient, 50));
-	fh_point_release("detach.one");
 	worker_join(&parturient);
+	fh_point_release("detach.one");
 	worker_join(&undertaker);
 	end(m, "");
 }
@@ -271,6 +271,230 @@ static void callback_of_what_was_not_born_is_waited_for(void **unused)
 	machine_end(machine);
 }
 
+/* --- The other way round: the parent's leave takes away what is being undone -------------------- */
+
+static _Atomic unsigned told; /* dispose callbacks */
+
+static void inner_dispose(struct fh_object *object, void *state)
+{
+	(void)object;
+	(void)state;
+	told++;
+}
+
+static const struct fh_type inner_type = { .name = "inner", .dispose = inner_dispose };
+
+static enum fh_code init_with_child_fails(struct fh_object *object, void *state,
+					  struct fh_error *err)
+{
+	CHECK(fh_object_new_child(object, "inner", &inner_type, NULL));
+	return init_stops_and_fails(object, state, err);
+}
+
+static const struct fh_type unlucky_device = {
+	.name = "unlucky-device", .parent = &fh_device_type, .init = init_with_child_fails
+};
+
+static void run_unlucky_device(void *above)
+{
+	CHECK(!fh_device_new((struct fh_object *)above, &unlucky_device, "child", NULL, NULL));
+}
+
+/* Control has drained the parent; the birth fails, and control goes on to its end. */
+static void parent_does_not_leave_under_the_end_of_its_unborn(void **unused)
+{
+	struct fh_machine *m = begin();
+	struct worker parturient, undertaker;
+
+	(void)unused;
+	told = 0;
+	fh_point_arm("test.init");
+	worker_start(&parturient, run_unlucky_device, parent);
+	assert_true(fh_point_wait("test.init"));
+	fh_point_arm("dispose.detached");
+	worker_start(&undertaker, run_dispose, NULL);
+	assert_true(fh_point_wait("dispose.detached"));
+	/* Of the child, then of its child, if it is the thread's to undo. */
+	fh_point_arm_at("detach.one", 2, &parturient.thread);
+	fh_point_release("test.init");
+	for (int i = 0; i < 100 && !fh_point_stopped("detach.one") && !worker_done(&parturient); i++)
+		worker_done_within(&parturient, 20);
+	fh_point_release("dispose.detached");
+	worker_done_within(&undertaker, 200);
+	fh_point_release("detach.one");
+	worker_join(&parturient);
+	worker_join(&undertaker);
+	assert_int_equal(told, 1);
+	end(m, "");
+}
+
+/* The parent's dispose waits for the end of the birth, whose callbacks dispose of something else. */
+static struct fh_object *bystander;
+
+static void deadly_dispose(struct fh_object *object, void *state)
+{
+	(void)object;
+	(void)state;
+	FH_POINT("test.inner");
+	fh_object_dispose(bystander);
+}
+
+static const struct fh_type deadly_type = { .name = "deadly", .dispose = deadly_dispose };
+
+static enum fh_code init_with_deadly_fails(struct fh_object *object, void *state,
+					   struct fh_error *err)
+{
+	(void)state;
+	CHECK(fh_object_new_child(object, "inner", &deadly_type, NULL));
+	return fh_error_set(err, FH_EIO, "no luck");
+}
+
+static const struct fh_type deadly_device = {
+	.name = "deadly-device", .parent = &fh_device_type, .init = init_with_deadly_fails
+};
+
+static void run_deadly_device(void *above)
+{
+	CHECK(!fh_device_new((struct fh_object *)above, &deadly_device, "child", NULL, NULL));
+}
+
+static void end_of_a_birth_does_not_wait_for_who_waits_for_it(void **unused)
+{
+	struct fh_machine *m = begin();
+	struct worker parturient, undertaker;
+
+	(void)unused;
+	bystander = fh_object_ref(fh_object_new_child(m, "bystander", &plain_type, NULL));
+	fh_point_arm("test.inner");
+	worker_start(&parturient, run_deadly_device, parent);
+	assert_true(fh_point_wait("test.inner"));
+	worker_start(&undertaker, run_dispose, NULL);
+	assert_false(worker_done_within(&undertaker, 100));
+	fh_point_release("test.inner");
+	worker_join(&parturient);
+	worker_join(&undertaker);
+	bystander = fh_object_unref(bystander);
+	end(m, "");
+}
+
+/* --- What another thread unplugs leaves while a failed realize is undone around it --------------- */
+
+static struct fh_object *left, *made_late;
+
+static void make_below_the_left(struct fh_object *object, void *state)
+{
+	(void)object;
+	(void)state;
+	made_late = fh_object_ref(fh_object_new_child(left, "late", &plain_type, NULL));
+}
+
+static const struct fh_type maker_type = { .name = "maker", .dispose = make_below_the_left };
+
+static enum fh_code realize_fails(struct fh_device *device, void *state, struct fh_error *err)
+{
+	(void)state;
+	left = fh_object_new_child(device, "left", &plain_type, NULL);
+	CHECK(fh_object_new_child(device, "maker", &maker_type, NULL));
+	return fh_error_set(err, FH_EIO, "no luck");
+}
+
+static const struct fh_device_ops failing_ops = { .realize = realize_fails };
+static const struct fh_type failing_device = {
+	.name = "failing", .parent = &fh_device_type, .device = &failing_ops
+};
+
+static void run_failing_device(void *above)
+{
+	CHECK(!fh_device_plug((struct fh_object *)above, &failing_device, "child", NULL, NULL));
+}
+
+static void run_dispose_of_the_late(void *unused)
+{
+	(void)unused;
+	fh_object_dispose(made_late);
+}
+
+static void nothing_leaves_while_a_realize_that_failed_is_walked(void **unused)
+{
+	struct fh_machine *m = begin();
+	struct worker parturient, undertaker;
+
+	(void)unused;
+	/* Of the maker, what it makes something below, and what it made. */
+	fh_point_arm_at("detach.one", 3, NULL);
+	worker_start(&parturient, run_failing_device, parent);
+	assert_true(fh_point_wait("detach.one"));
+	worker_start(&undertaker, run_dispose_of_the_late, NULL);
+	assert_false(worker_done_within(&undertaker, 50));
+	fh_point_release("detach.one");
+	worker_join(&parturient);
+	worker_join(&undertaker);
+	made_late = fh_object_unref(made_late);
+	fh_object_dispose(parent);
+	end(m, "");
+}
+
+/* --- Nor is the parent disposed of while a dispose callback of its unborn runs ------------------- */
+
+static void standing_dispose(struct fh_object *object, void *state)
+{
+	(void)state;
+	FH_POINT("test.inner");
+	/* It is whole, and has its parent. */
+	struct fh_object *above = fh_object_find_parent(object);
+
+	CHECK(above);
+	fh_object_unref(above);
+	told++;
+}
+
+static const struct fh_type standing_device = {
+	.name = "standing", .parent = &fh_device_type, .dispose = standing_dispose
+};
+static const struct fh_type standing_unlucky_device = {
+	.name = "standing-unlucky", .parent = &standing_device, .init = init_stops_and_fails
+};
+
+static void run_standing_device(void *above)
+{
+	CHECK(!fh_device_new((struct fh_object *)above, &standing_unlucky_device, "child", NULL,
+			     NULL));
+}
+
+static void parent_waits_for_the_dispose_of_its_unborn(void **unused)
+{
+	(void)unused;
+	for (int drained = 0; drained < 2; drained++) {
+		struct fh_machine *m = begin();
+		struct worker parturient, undertaker;
+
+		told = 0;
+		fh_point_arm("test.init");
+		worker_start(&parturient, run_standing_device, parent);
+		assert_true(fh_point_wait("test.init"));
+		fh_point_arm("test.inner");
+		if (drained) {
+			fh_point_arm("dispose.detached");
+			worker_start(&undertaker, run_dispose, NULL);
+			assert_true(fh_point_wait("dispose.detached"));
+		}
+		fh_point_release("test.init");
+		/* Whoever it is that calls it, it is not called twice, nor overtaken. */
+		worker_done_within(&parturient, 50);
+		if (drained)
+			fh_point_release("dispose.detached");
+		else
+			worker_start(&undertaker, run_dispose, NULL);
+		assert_true(fh_point_wait("test.inner"));
+		assert_false(worker_done_within(&undertaker, 50));
+		fh_point_release("test.inner");
+		worker_join(&parturient);
+		worker_join(&undertaker);
+		assert_int_equal(told, 1);
+		end(m, "");
+	}
+}
+
 static int reset(void **unused)
 {
 	(void)unused;
@@ -288,6 +512,10 @@ int main(void)
 		cmocka_unit_test_teardown(unborn_does_not_leave_the_tree_under_the_parents_detach,
 					  reset),
 		cmocka_unit_test_teardown(callback_of_what_was_not_born_is_waited_for, reset),
+		cmocka_unit_test_teardown(parent_does_not_leave_under_the_end_of_its_unborn, reset),
+		cmocka_unit_test_teardown(parent_waits_for_the_dispose_of_its_unborn, reset),
+		cmocka_unit_test_teardown(nothing_leaves_while_a_realize_that_failed_is_walked, reset),
+		cmocka_unit_test_teardown(end_of_a_birth_does_not_wait_for_who_waits_for_it, reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
