@@ -486,6 +486,7 @@ struct late {
 	struct fh_object **objects; /* each claimed */
 	size_t count, room;
 	bool contested; /* there are some that could not be claimed */
+	bool used;	/* there are some that were shown elsewhere */
 };
 
 static int compare_late(const void *a, const void *b)
@@ -500,7 +501,7 @@ static int compare_late(const void *a, const void *b)
 static void take_late_locked(struct fh_object *top, uint64_t mark, struct late *ret)
 {
 	ret->count = 0;
-	ret->contested = false;
+	ret->contested = ret->used = false;
 	for (struct fh_object *o = fh_object_next_locked(top, top); o;
 	     o = fh_object_next_locked(o, top)) {
 		if (o->order <= mark)
@@ -509,6 +510,7 @@ static void take_late_locked(struct fh_object *top, uint64_t mark, struct late *
 			ret->contested = true;
 			continue;
 		}
+		ret->used |= fh_object_has(o, FH_OBJECT_USED);
 		if (ret->count == ret->room) {
 			ret->room = ret->room ? ret->room * 2 : 16;
 			ret->objects =
@@ -531,7 +533,8 @@ static bool take_late(struct fh_object *top, uint64_t mark, struct late *ret)
 
 static void dispose_late(struct fh_object *object)
 {
-	if (object->class->core->immediate)
+	/* Of what was put there callbacks may be running: control drains it. Nothing waits in a realize. */
+	if (object->class->core->immediate || fh_object_has(object, FH_OBJECT_USED))
 		fh_object_dispose(object);
 	else if (!fh_object_has(object, FH_OBJECT_LEFT))
 		dispose_unseen(object, true);
@@ -584,7 +587,7 @@ static bool take_unborn(struct fh_object *object, struct late *ret, bool *ret_in
 
 	if (mine) {
 		take_late_locked(object, 0, ret);
-		mine = !ret->contested;
+		mine = !ret->contested && !ret->used;
 	}
 	if (mine) {
 		claim_locked(object);

@@ -50,6 +50,7 @@ enum fh_object_flag {
 	FH_OBJECT_DISPOSING = 1 << 12, /* whoever set it calls the dispose callbacks (L5) */
 	FH_OBJECT_GATHERS = 1 << 13,  /* P: a region of its own has coalesced ranges (extras.h R5) */
 	FH_OBJECT_EXTRAS = 1 << 14,   /* a region's links and extras are there (extras.h R6) */
+	FH_OBJECT_USED = 1 << 15,     /* T: was shown when it joined what is not (rollback: drain it) */
 	/* From this bit on: levels of the type whose init has succeeded, so that a failed birth undoes these. */
 	FH_OBJECT_LEVEL = 1 << 24,
 };
@@ -214,7 +215,7 @@ bool fh_object_settle(struct fh_object *object, uint32_t flags);
 /*
  * Undo a realize that failed half way. fh_object_rollback() disposes of everything below @object
  * that was made or put there after the mark, in reverse and without a drain, since none of it was
- * ever shown. fh_object_rollback_own() ends the pins and watches in its name that were made since,
+ * ever shown; what was, before it was put there, it leaves to control. fh_object_rollback_own() ends the pins and watches in its name that were made since,
  * and puts its link properties back.
  */
 uint64_t fh_object_mark(struct fh_object *object);

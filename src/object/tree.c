@@ -129,8 +129,10 @@ static void inherit_shown_locked(struct fh_object *parent, struct fh_object *top
 			fh_object_set_flags(o, FH_OBJECT_HIDDEN);
 		const uint32_t were = fh_object_clear_flags(o, FH_OBJECT_SHOWN);
 
-		if ((were & FH_OBJECT_SHOWN) && (were & FH_OBJECT_BORN) &&
-		    o->class->core->shown_changed)
+		if (!(were & FH_OBJECT_SHOWN) || !(were & FH_OBJECT_BORN))
+			continue;
+		fh_object_set_flags(top, FH_OBJECT_USED);
+		if (o->class->core->shown_changed)
 			o->class->core->shown_changed(o);
 	}
 }

@@ -100,6 +100,53 @@ static void what_is_in_use_does_not_join_what_was_drained(void **unused)
 	machine_end(m);
 }
 
+static struct fh_object *adopted;
+
+static enum fh_code adopt_and_fail(struct probe *probe, struct fh_error *err)
+{
+	CHECK(fh_object_add_child(probe->device, "board", adopted, NULL) == FH_OK);
+	return fh_error_set(err, FH_EIO, "no luck");
+}
+
+static void run_plug(void *arg)
+{
+	struct probe_hooks *hooks = arg;
+	struct fh_device *device = probe_new((struct fh_object *)hooks->arg, "parent", hooks);
+
+	CHECK(fh_device_realize(device, NULL) == FH_EIO);
+	fh_device_unplug(device);
+}
+
+/* A callback of it runs, when the realize that took it in fails. */
+static void what_is_in_use_is_drained_when_a_realize_that_took_it_fails(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct probe_hooks hooks[2] = {
+		{ .realize = adopt_and_fail, .arg = m },
+		{ .read = read_stands, .unrealize = unrealize_alone }
+	};
+	struct worker plugger, reader;
+
+	(void)unused;
+	adopted = fh_object_new(m, &plain_type, NULL);
+	probe_plug(adopted, "child", &hooks[1], CHILD);
+	fh_point_arm("test.read");
+	worker_start(&reader, run_load, m);
+	assert_true(fh_point_wait("test.read"));
+	worker_start(&plugger, run_plug, &hooks[0]);
+	/* The unplug waits. */
+	assert_false(worker_done_within(&plugger, 50));
+	load32(m, CHILD, FH_TX_DECODE_ERROR);
+	assert_int_equal(hooks[1].unrealized, 0);
+	fh_point_release("test.read");
+	worker_join(&reader);
+	worker_join(&plugger);
+	assert_int_equal(hooks[1].unrealized, 1);
+	adopted = fh_object_unref(adopted);
+	machine_check_alive(m, 0);
+	machine_end(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -107,6 +154,9 @@ int main(void)
 			child_is_not_drained_before_its_parents_hide_is_published, release_points),
 		cmocka_unit_test_teardown(what_is_in_use_does_not_join_what_was_drained,
 					  release_points),
+		cmocka_unit_test_teardown(
+			what_is_in_use_is_drained_when_a_realize_that_took_it_fails,
+			release_points),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

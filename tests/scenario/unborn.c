@@ -179,8 +179,9 @@ static void unborn_does_not_leave_the_tree_under_the_parents_detach(void **unuse
 	assert_true(fh_point_wait("detach.one"));
 	/* What was not born is control's. */
 	fh_point_release("test.init");
-	worker_join(&parturient);
+	assert_true(worker_done_within(&parturient, 5000));
 	fh_point_release("detach.one");
+	worker_join(&parturient);
 	worker_join(&undertaker);
 	end(m, "");
 }
