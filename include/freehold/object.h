@@ -200,8 +200,8 @@ FH_API struct fh_object *fh_object_new(struct fh_machine *m, const struct fh_typ
  * A new object as child @name of @parent (borrowed: the parent holds the ref). @name NULL: a child
  * without a name; it is copied.
  * Errors (NULL): as fh_object_new() and fh_object_add_child().
- * If an init fails after it has made something below the object, or waited for room in its name, all
- * of it ends as with fh_object_dispose(), which may wait.
+ * If an init fails after it has made something below the object, or waited for room in its name,
+ * all of it ends as with fh_object_dispose(), which may wait.
  */
 FH_API struct fh_object *fh_object_new_child(FH_ANY parent, const char *name,
 					     const struct fh_type *type, struct fh_error *err);

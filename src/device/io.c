@@ -8,8 +8,8 @@
  * R1. The maker's ref is the only one that the library gives out: fh_io_complete() takes it back.
  * R2. The device is pinned from birth to finalize (L1). That it is an operation of some kind, which
  *     is what the ledger is to say, is one more pin, in the operation's name, until it is complete.
- * R3. What is called for it (room, revocations) is a callback of the device's, and it has no state of
- *     its own: so its completion, after which nothing more is called, waits for nothing.
+ * R3. What is called for it (room, revocations) is a callback of the device's, and it has no state
+ *     of its own: so its completion, after which nothing more is called, waits for nothing.
  */
 #include "device/device.h"
 

@@ -533,7 +533,7 @@ static bool take_late(struct fh_object *top, uint64_t mark, struct late *ret)
 
 static void dispose_late(struct fh_object *object)
 {
-	/* Of what was put there callbacks may be running: control drains it. Nothing waits in a realize. */
+	/* Callbacks of what was put there may be running: control drains it. A realize never waits. */
 	if (object->class->core->immediate || fh_object_has(object, FH_OBJECT_USED))
 		fh_object_dispose(object);
 	else if (!fh_object_has(object, FH_OBJECT_LEFT))
@@ -562,8 +562,8 @@ void fh_object_rollback_own(struct fh_object *object)
 }
 
 /*
- * An owner that is no device is shown from the start (L7): callbacks below it, or in its name (R5), may
- * be running.
+ * An owner that is no device is shown from the start (L7): callbacks below it, or in its name (R5),
+ * may be running.
  */
 static bool may_be_in_use(struct fh_object *object)
 {
@@ -573,8 +573,9 @@ static bool may_be_in_use(struct fh_object *object)
 }
 
 /*
- * All of it claimed, for the calling thread to undo; whoever disposes of something above waits. False:
- * somebody does so already, or is at work in a part of it, so that control has to do the whole.
+ * All of it claimed, for the calling thread to undo; whoever disposes of something above waits.
+ * False: somebody does so already, or is at work in a part of it, so that control has to do the
+ * whole.
  */
 static bool take_unborn(struct fh_object *object, struct late *ret, bool *ret_in_tree)
 {

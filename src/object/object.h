@@ -215,8 +215,8 @@ bool fh_object_settle(struct fh_object *object, uint32_t flags);
 /*
  * Undo a realize that failed half way. fh_object_rollback() disposes of everything below @object
  * that was made or put there after the mark, in reverse and without a drain, since none of it was
- * ever shown; what was, before it was put there, it leaves to control. fh_object_rollback_own() ends the pins and watches in its name that were made since,
- * and puts its link properties back.
+ * ever shown; what was, before it was put there, it leaves to control. fh_object_rollback_own()
+ * ends the pins and watches in its name that were made since, and puts its link properties back.
  */
 uint64_t fh_object_mark(struct fh_object *object);
 void fh_object_rollback(struct fh_object *object, uint64_t mark);
@@ -304,7 +304,7 @@ bool fh_pin_drop(struct fh_pin *pin);
 struct fh_object *fh_pin_steal(struct fh_pin *pin, struct fh_pin_tail *tail);
 /* Who holds it (borrowed). */
 struct fh_object *fh_pin_holder(const struct fh_pin *pin);
-/* Pins were taken in the object's name. False, after hide: none is taken or ended on the fast way. */
+/* Pins were taken in its name. False, after hide: none is taken or ended on the fast way. */
 bool fh_holding_is_there(struct fh_object *object);
 /* End all pins in the object's name and refuse new ones; idempotent. */
 void fh_holding_close(struct fh_object *object);
