@@ -16,6 +16,8 @@
 
 #include <freehold/freehold.h>
 
+#include "support/scale.h"
+
 static struct fh_machine *m;
 static struct fh_space *memory;
 static struct fh_region *root;
@@ -437,6 +439,7 @@ static void transaction_shows_its_edits_and_the_views_before_them(void **state)
 struct mover {
 	struct fh_region *pair[2];
 	_Atomic bool stop;
+	_Atomic uint64_t moves;
 };
 
 /* They move together, and so are always equally far apart. */
@@ -453,6 +456,7 @@ static void *move_both(void *arg)
 		fh_region_move(mover->pair[1], (i % 16) << 16 | 0x8000);
 		fh_edit_commit(m);
 		fh_object_unref(born);
+		atomic_fetch_add_explicit(&mover->moves, 1, memory_order_relaxed);
 	}
 	return NULL;
 }
@@ -466,8 +470,12 @@ static void listing_is_of_one_moment(void **state)
 	add(root, mover.pair[0], 0, 0);
 	add(root, mover.pair[1], 0x8000, 0);
 	assert_int_equal(pthread_create(&thread, NULL, move_both, &mover), 0);
-	for (int i = 0; i < 2000; i++) {
+	/* And until enough was moved meanwhile, whenever the host runs the other thread. */
+	for (uint64_t i = 0, met = 0; i < 2000 || met < scaled(200); i++) {
+		const uint64_t before = atomic_load_explicit(&mover.moves, memory_order_relaxed);
 		struct fh_listing *listing = fh_listing_new(m, memory);
+
+		met += atomic_load_explicit(&mover.moves, memory_order_relaxed) != before;
 
 		assert_true(listing->region_count >= 3);
 		assert_int_equal(listing->regions[1].addr | 0x8000, listing->regions[2].addr);
