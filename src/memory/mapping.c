@@ -115,17 +115,19 @@ static bool target_find(struct fh_thread *t, struct fh_space *space, uint64_t ad
 	return true;
 }
 
-static inline void mapped_set(struct fh_mapped *ret, void *ptr, uint64_t size, uint64_t most,
-			      struct fh_pin *pin, uint64_t offset)
+static inline uint64_t mapped_size(uint64_t size, uint64_t most)
+{
+	return size - 1 > most ? most + 1 : size;
+}
+
+static inline void mapped_set(struct fh_mapped *ret, void *ptr, uint64_t size)
 {
 	ret->ptr = ptr;
-	ret->size = size - 1 > most ? most + 1 : size;
+	ret->size = size;
 	ret->bounced = false;
 	ret->device = false;
 	ret->code = FH_OK;
 	ret->tx = FH_TX_OK;
-	pin->aux[AUX_OFFSET] = offset;
-	pin->aux[AUX_SIZE] = ret->size;
 }
 
 /* In a read section, which this ends. */
@@ -143,11 +145,17 @@ static FH_ASIDE struct fh_mapping *map_other(struct fh_space *space, uint64_t ad
 		mapping = fh_bounce_map(t, space, addr, size, flags, attrs, holder, ret);
 	} else {
 		FH_POINT("lookup.found");
-		struct fh_pin *pin = fh_pin_take(&target.region->object, holder, kind_of(flags));
+		const uint64_t aux[] = {
+			[AUX_OFFSET] = target.offset,
+			[AUX_SIZE] = mapped_size(size, target.most),
+		};
+		struct fh_pin *pin =
+			fh_pin_take(&target.region->object, holder, kind_of(flags), aux);
 
+		FH_POINT("map.pinned");
 		mapping = (struct fh_mapping *)pin;
 		if (pin) {
-			mapped_set(ret, target.ptr, size, target.most, pin, target.offset);
+			mapped_set(ret, target.ptr, aux[AUX_SIZE]);
 			ret->device = target.region->kind == FH_REGION_RAM_DEVICE;
 		} else {
 			fh_mapped_fail(ret, FH_EDEAD, FH_TX_DEVICE_ERROR);
@@ -193,9 +201,12 @@ struct fh_mapping *fh_space_map(struct fh_space *space, uint64_t addr, uint64_t 
 		struct fh_pin *pin =
 			fh_pin_try(t, &look->region->object, holder, kind_of(flags));
 
+		/* Before this read section ends nobody ends the pin. */
 		if (FH_LIKELY(pin)) {
-			mapped_set(ret, (void *)(look->ram_bias + addr), size,
-				   look->span - (addr - look->first), pin, addr + look->bias);
+			mapped_set(ret, (void *)(look->ram_bias + addr),
+				   mapped_size(size, look->span - (addr - look->first)));
+			pin->aux[AUX_OFFSET] = addr + look->bias;
+			pin->aux[AUX_SIZE] = ret->size;
 			fh_rcu_read_end(t);
 			return (struct fh_mapping *)pin;
 		}

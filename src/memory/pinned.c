@@ -45,7 +45,8 @@ struct fh_pinned *fh_space_find(struct fh_space *space, uint64_t addr, uint64_t 
 		if (range.last - addr > fh_size_last(size))
 			range.last = addr + fh_size_last(size);
 		FH_POINT("lookup.found");
-		pin = fh_pin_take(&range.region->object, fh_object_of(holder), "section");
+		pin = fh_pin_take(&range.region->object, fh_object_of(holder), "section",
+				  NULL);
 		if (pin) {
 			pin->aux[AUX_OFFSET] = range.offset;
 			pin->aux[AUX_MOST] = range.last - range.first;

@@ -289,9 +289,12 @@ static inline struct fh_pin_tail *fh_pin_tail(const struct fh_pin *pin)
 }
 
 /*
- * As fh_object_pin(). NULL if the holder's list is closed. `aux` of the result is the caller's to set.
+ * As fh_object_pin(). NULL if the holder's list is closed. @aux (NULL: none): the first two of the
+ * result's, for who ends the pin with the holder, maybe before this returns. The others are the
+ * caller's to set.
  */
-struct fh_pin *fh_pin_take(struct fh_object *target, struct fh_object *holder, const char *kind);
+struct fh_pin *fh_pin_take(struct fh_object *target, struct fh_object *holder, const char *kind,
+			   const uint64_t aux[2]);
 /* The same with a tail, from the start. */
 struct fh_pin *fh_pin_take_tail(struct fh_object *target, struct fh_object *holder,
 				const char *kind, struct fh_pin_tail *tail);

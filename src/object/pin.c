@@ -16,6 +16,8 @@
  * R4. A thread remembers the chunk that it used last by the holding's id, which is never used twice: a
  *     stale memory is never followed.
  */
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/rcu.h"
 #include "object/concern.h"
@@ -101,7 +103,7 @@ static void note_tail(struct fh_holding *holding, const struct fh_pin_tail *tail
 
 static struct fh_pin *take_slow(struct fh_holding *holding, struct fh_thread *t,
 				struct fh_object *target, const char *kind,
-				struct fh_pin_tail *tail)
+				struct fh_pin_tail *tail, const uint64_t aux[2])
 {
 	struct fh_pin *pin = NULL;
 
@@ -110,6 +112,8 @@ static struct fh_pin *take_slow(struct fh_holding *holding, struct fh_thread *t,
 		pin = slot_locked(holding, t);
 		/* Relaxed, as all of it: the lock orders it. Before the slot is taken. */
 		atomic_store_explicit(&pin->tail, tail, memory_order_relaxed);
+		if (aux)
+			memcpy(pin->aux, aux, 2 * sizeof(aux[0]));
 		fh_pin_fill(pin, target, kind);
 		note_tail(holding, tail);
 	}
@@ -117,7 +121,8 @@ static struct fh_pin *take_slow(struct fh_holding *holding, struct fh_thread *t,
 	return pin;
 }
 
-struct fh_pin *fh_pin_take(struct fh_object *target, struct fh_object *holder, const char *kind)
+struct fh_pin *fh_pin_take(struct fh_object *target, struct fh_object *holder, const char *kind,
+			   const uint64_t aux[2])
 {
 	struct fh_thread *t = fh_thread_self();
 	struct fh_pin *pin;
@@ -125,7 +130,9 @@ struct fh_pin *fh_pin_take(struct fh_object *target, struct fh_object *holder, c
 	fh_rcu_read_begin(t);
 	pin = fh_pin_try(t, target, holder, kind);
 	if (FH_UNLIKELY(!pin))
-		pin = take_slow(holding_of(holder), t, target, kind, NULL);
+		pin = take_slow(holding_of(holder), t, target, kind, NULL, aux);
+	else if (aux) /* The fast way: nobody ends it before this read section has ended. */
+		memcpy(pin->aux, aux, 2 * sizeof(aux[0]));
 	fh_rcu_read_end(t);
 	return pin;
 }
@@ -137,7 +144,7 @@ struct fh_pin *fh_pin_take_tail(struct fh_object *target, struct fh_object *hold
 	struct fh_pin *pin;
 
 	fh_rcu_read_begin(t);
-	pin = take_slow(holding_of(holder), t, target, kind, tail);
+	pin = take_slow(holding_of(holder), t, target, kind, tail, NULL);
 	fh_rcu_read_end(t);
 	return pin;
 }
@@ -348,7 +355,7 @@ struct fh_pin *fh_object_pin(FH_ANY target_any, FH_ANY holder, const char *kind)
 
 	if (fh_object_has(target, FH_OBJECT_DETACHED))
 		return NULL;
-	return fh_pin_take(target, fh_object_of(holder), kind);
+	return fh_pin_take(target, fh_object_of(holder), kind, NULL);
 }
 
 struct fh_pin *fh_object_pin_revocable(FH_ANY target_any, FH_ANY holder, const char *kind,

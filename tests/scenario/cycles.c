@@ -331,7 +331,7 @@ static struct fh_pin *pin_after_death(struct fh_device *target, struct fh_device
 
 	assert_true(holding->closed);
 	holding->closed = false;
-	return fh_pin_take(&target->object, &holder->object, "dma");
+	return fh_pin_take(&target->object, &holder->object, "dma", NULL);
 }
 
 static void pins_between_two_disposed_devices_are_printed_as_a_path(void **unused)

@@ -30,6 +30,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
+	fh_point_release_all();
 	drop(ram);
 	machine_end(m);
 	return 0;
@@ -442,6 +443,43 @@ static void mapping_that_ends_with_its_holder_marks_all_of_it(void **state)
 	assert_dirty(MIGRATION, "11");
 }
 
+static void map_page_5(void *holder)
+{
+	struct fh_mapped mapped;
+
+	CHECK(fh_space_map(space, BASE + 5 * PAGE, PAGE, FH_MAP_WRITE, none,
+			   (struct fh_object *)holder, &mapped));
+}
+
+static void dispose_of(void *holder)
+{
+	fh_object_dispose((struct fh_object *)holder);
+}
+
+/* Its pin is there, and fh_space_map() has not returned. */
+static void mapping_that_ends_as_it_is_made_marks_all_of_it(void **state)
+{
+	struct fh_object *holder = fh_object_ref(new_holder());
+	struct fh_mapped mapped;
+	struct worker mapper, undertaker;
+
+	(void)state;
+	start(FH_DIRTY_MIGRATION);
+	fh_mapping_unmap(fh_space_map(space, BASE, PAGE, FH_MAP_WRITE, none, holder, &mapped), 0);
+	fh_point_arm("drain.done");
+	worker_start(&undertaker, dispose_of, holder);
+	assert_true(fh_point_wait("drain.done"));
+	fh_point_arm("map.pinned");
+	worker_start(&mapper, map_page_5, holder);
+	assert_true(fh_point_wait("map.pinned"));
+	fh_point_release("drain.done");
+	worker_join(&undertaker);
+	assert_dirty(MIGRATION, "5");
+	fh_point_release("map.pinned");
+	worker_join(&mapper);
+	fh_object_unref(holder);
+}
+
 static void bitmap_that_cannot_be_had_changes_nothing(void **state)
 {
 	struct fh_error err = FH_ERROR_INIT;
@@ -673,6 +711,7 @@ int main(void)
 		TEST(starting_says_what_is_wrong),
 		TEST(whole_machine_is_logged_with_what_comes_later),
 		TEST(mapping_that_ends_with_its_holder_marks_all_of_it),
+		TEST(mapping_that_ends_as_it_is_made_marks_all_of_it),
 		TEST(bitmap_that_cannot_be_had_changes_nothing),
 		TEST(snapshot_takes_the_pages_of_its_range_alone),
 		TEST(dirty_pages_of_large_memory_are_all_found),
