@@ -269,8 +269,6 @@ static enum fh_code save_section(struct save *save, struct fh_error *err)
 			      save);
 	if (save->code != FH_OK)
 		return save->code;
-	if (save->out.full)
-		return fh_error_set(err, FH_ENOMEM, "its state does not fit into memory");
 	if (save->out.buffer.size > UINT32_MAX)
 		return fh_error_set(err, FH_ELIMIT, "its state takes 4 GiB");
 	if (save->out.buffer.size > 0)
@@ -287,7 +285,7 @@ struct stream {
 static enum fh_code stream_write(struct stream *stream, const struct out *out,
 				 struct fh_error *err)
 {
-	if (out->full) /* R1: its checksum may be what did not fit */
+	if (out->full) /* R1 */
 		return fh_error_set(err, FH_ENOMEM, "the state does not fit into memory");
 	stream->crc = fh_state_crc(stream->crc, out->buffer.data, out->buffer.size);
 	const enum fh_code code = stream->writer->write(stream->writer->arg, out->buffer.data,
@@ -325,7 +323,7 @@ static enum fh_code save_and_write(struct stream *stream, struct save *save, str
 
 	save->path = path;
 	code = save_section(save, err);
-	if (code == FH_OK && save->out.buffer.size > 0) {
+	if (code == FH_OK && (save->out.buffer.size > 0 || save->out.full)) {
 		stream->sections++;
 		code = stream_write(stream, &save->out, err);
 	}

@@ -348,7 +348,7 @@ bool fh_revocation_new(struct fh_pin *pin, struct fh_object *target,
 
 /* --- Death, in parts ------------------------------------------------------------------------ */
 
-/* Take the object out of its parent and call what there is to call; children have left (tree.c). */
+/* Out of its parent, which gives its ref back. Children have left; nothing foreign is called. */
 bool fh_object_unlink(struct fh_object *object);
 /* @name is the child's own, or, if that has none, fh_alloc'ed and the child's if this succeeds. */
 enum fh_code fh_object_link(struct fh_object *parent, char *name, struct fh_object *child,
