@@ -28,4 +28,13 @@ static inline bool under_sanitizer(void)
 	return SCALE_SANITIZER;
 }
 
+static inline bool under_thread_sanitizer(void)
+{
+#if defined(SCALE_THREAD_SANITIZER)
+	return true;
+#else
+	return false;
+#endif
+}
+
 #endif

@@ -371,52 +371,49 @@ static void attributes_reach_the_callback(void **state)
 
 /* --- A programmer's errors ------------------------------------------------------------------ */
 
-static struct fh_machine *shared_machine;
-
 static void load_nothing(void)
 {
 	uint64_t value;
 
-	fh_space_load(fh_machine_memory(shared_machine), 0, 0, FH_LE, none, &value);
+	fh_space_load(fh_machine_memory(fh_machine_new(NULL, NULL)), 0, 0, FH_LE, none, &value);
 }
 
 static void store_nine(void)
 {
-	fh_space_store(fh_machine_memory(shared_machine), 0, 9, FH_LE, none, 0);
+	fh_space_store(fh_machine_memory(fh_machine_new(NULL, NULL)), 0, 9, FH_LE, none, 0);
 }
 
 static void load_in_transaction(void)
 {
+	struct fh_machine *m = fh_machine_new(NULL, NULL);
 	uint64_t value;
 
-	fh_edit_begin(shared_machine);
-	fh_space_load(fh_machine_memory(shared_machine), 0, 4, FH_LE, none, &value);
+	fh_edit_begin(m);
+	fh_space_load(fh_machine_memory(m), 0, 4, FH_LE, none, &value);
 }
 
 static void region_that_takes_three_bytes(void)
 {
 	static const struct fh_region_ops ops = { .impl = { .min = 3 } };
 
-	fh_region_new_mmio(shared_machine, NULL, 0x10, &ops, NULL);
+	fh_region_new_mmio(fh_machine_new(NULL, NULL), NULL, 0x10, &ops, NULL);
 }
 
 static void region_that_takes_sixteen_bytes(void)
 {
 	static const struct fh_region_ops ops = { .valid = { .max = 16 } };
 
-	fh_region_new_mmio(shared_machine, NULL, 0x10, &ops, NULL);
+	fh_region_new_mmio(fh_machine_new(NULL, NULL), NULL, 0x10, &ops, NULL);
 }
 
 static void misuse_is_asserted(void **state)
 {
 	(void)state;
-	shared_machine = machine_begin();
 	assert_true(dies_saying(load_nothing, "size - 1 < 8"));
 	assert_true(dies_saying(store_nine, "size - 1 < 8"));
 	assert_true(dies_saying(region_that_takes_three_bytes, "sizes->min"));
 	assert_true(dies_saying(region_that_takes_sixteen_bytes, "sizes->max"));
 	assert_true(dies_saying(load_in_transaction, "FH_HELD_TOPOLOGY"));
-	machine_end(shared_machine);
 }
 
 int main(void)

@@ -279,28 +279,24 @@ static void logged_memory_in_place_is_only_read(void **unused)
 	end(m, cached);
 }
 
-static struct fh_cached *shared;
-
 static void look_outside_of_all_sections(void)
 {
-	fh_cached_direct(shared, 0, 8, FH_MAP_READ);
+	fh_cached_direct(window(machine_begin(), BASE, 0x100), 0, 8, FH_MAP_READ);
 }
 
 static void look_for_no_use(void)
 {
+	struct fh_cached *cached = window(machine_begin(), BASE, 0x100);
+
 	fh_read_begin();
-	fh_cached_direct(shared, 0, 8, 0);
+	fh_cached_direct(cached, 0, 8, 0);
 }
 
 static void memory_in_place_needs_a_section_and_a_use(void **unused)
 {
-	struct fh_machine *m = machine_begin();
-
 	(void)unused;
-	shared = window(m, BASE, 0x100);
 	assert_true(dies_saying(look_outside_of_all_sections, "depth > 0"));
 	assert_true(dies_saying(look_for_no_use, "direct != 0"));
-	end(m, shared);
 }
 
 /* --- The map changes ------------------------------------------------------------------------ */
