@@ -52,8 +52,8 @@ static void hide(struct fh_object *top)
 	}
 	m->ops->edit_begin(m);
 	/*
-	 * Looked at in the transaction: who hides something above holds the topology lock until that
-	 * is published, and a drain that began earlier would wait for the wrong grace period.
+	 * Looked at in the transaction: who hides something above holds the topology lock until
+	 * that is published, and a drain that began earlier would wait for the wrong grace period.
 	 */
 	if (fh_object_has(top, FH_OBJECT_HIDDEN)) {
 		m->ops->edit_commit(m);
@@ -160,7 +160,7 @@ static void detach(struct fh_object *top)
 		while (object) {
 			detach_one(object);
 			FH_POINT("detach.one");
-			/* Nothing leaves the subtree meanwhile (R2), so that object is still in it. */
+			/* Nothing leaves the subtree meanwhile (R2): object is still in it. */
 			fh_tree_acquire(m);
 			object = fh_object_next_locked(object, top);
 			fh_lock_release(&m->tree_lock);
@@ -308,9 +308,9 @@ static void dispose_immediate(struct fh_object *object)
 }
 
 /*
- * The end of an object that nobody else has: never shown nor findable, no children, no parent, no pins
- * on it. What it costs is what making and dropping an object costs, so it takes no lock and no locked operation that
- * it does not need.
+ * The end of an object that nobody else has: never shown nor findable, no children, no parent, no
+ * pins on it. What it costs is what making and dropping an object costs, so it takes no lock and no
+ * locked operation that it does not need.
  */
 static void die_alone(struct fh_object *object)
 {
@@ -350,7 +350,7 @@ void fh_object_last_unref(struct fh_object *object)
 		die_alone(object);
 		return;
 	}
-	/* Whoever asks first has it done; the pin of all refs passes to it until it has ended (L1). */
+	/* Whoever asks first has it done; the pin of all refs passes to it until that ends (L1). */
 	if (fh_object_set_flags(object, FH_OBJECT_REQUESTED) & FH_OBJECT_REQUESTED) {
 		fh_object_unhold(object);
 		return;
@@ -533,7 +533,7 @@ static bool take_late(struct fh_object *top, uint64_t mark, struct late *ret)
 
 static void dispose_late(struct fh_object *object)
 {
-	/* Callbacks of what was put there may be running: control drains it. A realize never waits. */
+	/* Callbacks of what was put there may run: control drains it. A realize never waits. */
 	if (object->class->core->immediate || fh_object_has(object, FH_OBJECT_USED))
 		fh_object_dispose(object);
 	else if (!fh_object_has(object, FH_OBJECT_LEFT))
@@ -608,7 +608,7 @@ static void abort_unseen(struct fh_object *object)
 	const bool mine = take_unborn(object, &late, &in_tree);
 
 	if (mine) {
-		/* Control may be waiting for the claims: nothing that is called here waits for it. */
+		/* Control may be waiting for the claims: nothing called here waits for it. */
 		t->undoing++;
 		dispose_unseen(object, in_tree);
 		t->undoing--;

@@ -146,7 +146,7 @@ static void birth_and_the_parents_death_meet_at_any_point(void **unused)
 			meet(points[i], way & 1, way & 2);
 }
 
-/* --- The end of what was not born, while control walks the parent's subtree -------------------- */
+/* --- The end of what was not born, while control walks the parent's subtree ------------------- */
 
 static enum fh_code init_stops_and_fails(struct fh_object *object, void *state, struct fh_error *err)
 {
@@ -186,7 +186,7 @@ static void unborn_does_not_leave_the_tree_under_the_parents_detach(void **unuse
 	end(m, "");
 }
 
-/* --- An owner that is shown before its birth fails ---------------------------------------------- */
+/* --- An owner that is shown before its birth fails -------------------------------------------- */
 
 #define BASE UINT64_C(0x10000000)
 
@@ -272,7 +272,7 @@ static void callback_of_what_was_not_born_is_waited_for(void **unused)
 	machine_end(machine);
 }
 
-/* --- The other way round: the parent's leave takes away what is being undone -------------------- */
+/* --- The other way round: the parent's leave takes away what is being undone ------------------ */
 
 static _Atomic unsigned told; /* dispose callbacks */
 
@@ -296,9 +296,9 @@ static const struct fh_type unlucky_device = {
 	.name = "unlucky-device", .parent = &fh_device_type, .init = init_with_child_fails
 };
 
-static void run_unlucky_device(void *above)
+static void run_unlucky_device(void *type)
 {
-	CHECK(!fh_device_new((struct fh_object *)above, &unlucky_device, "child", NULL, NULL));
+	CHECK(!fh_device_new(parent, (const struct fh_type *)type, "child", NULL, NULL));
 }
 
 /* Control has drained the parent; the birth fails, and control goes on to its end. */
@@ -310,7 +310,7 @@ static void parent_does_not_leave_under_the_end_of_its_unborn(void **unused)
 	(void)unused;
 	told = 0;
 	fh_point_arm("test.init");
-	worker_start(&parturient, run_unlucky_device, parent);
+	worker_start(&parturient, run_unlucky_device, (void *)&unlucky_device);
 	assert_true(fh_point_wait("test.init"));
 	fh_point_arm("dispose.detached");
 	worker_start(&undertaker, run_dispose, NULL);
@@ -318,8 +318,9 @@ static void parent_does_not_leave_under_the_end_of_its_unborn(void **unused)
 	/* Of the child, then of its child, if it is the thread's to undo. */
 	fh_point_arm_at("detach.one", 2, &parturient.thread);
 	fh_point_release("test.init");
-	for (int i = 0; i < 100 && !fh_point_stopped("detach.one") && !worker_done(&parturient); i++)
-		worker_done_within(&parturient, 20);
+	for (int i = 0; i < 100 && !fh_point_stopped("detach.one"); i++)
+		if (worker_done_within(&parturient, 20))
+			break;
 	fh_point_release("dispose.detached");
 	worker_done_within(&undertaker, 200);
 	fh_point_release("detach.one");
@@ -329,7 +330,7 @@ static void parent_does_not_leave_under_the_end_of_its_unborn(void **unused)
 	end(m, "");
 }
 
-/* The parent's dispose waits for the end of the birth, whose callbacks dispose of something else. */
+/* The parent's dispose waits for the end of the birth, whose callbacks dispose of something. */
 static struct fh_object *bystander;
 
 static void deadly_dispose(struct fh_object *object, void *state)
@@ -354,11 +355,6 @@ static const struct fh_type deadly_device = {
 	.name = "deadly-device", .parent = &fh_device_type, .init = init_with_deadly_fails
 };
 
-static void run_deadly_device(void *above)
-{
-	CHECK(!fh_device_new((struct fh_object *)above, &deadly_device, "child", NULL, NULL));
-}
-
 static void end_of_a_birth_does_not_wait_for_who_waits_for_it(void **unused)
 {
 	struct fh_machine *m = begin();
@@ -367,7 +363,7 @@ static void end_of_a_birth_does_not_wait_for_who_waits_for_it(void **unused)
 	(void)unused;
 	bystander = fh_object_ref(fh_object_new_child(m, "bystander", &plain_type, NULL));
 	fh_point_arm("test.inner");
-	worker_start(&parturient, run_deadly_device, parent);
+	worker_start(&parturient, run_unlucky_device, (void *)&deadly_device);
 	assert_true(fh_point_wait("test.inner"));
 	worker_start(&undertaker, run_dispose, NULL);
 	assert_false(worker_done_within(&undertaker, 100));
@@ -378,7 +374,7 @@ static void end_of_a_birth_does_not_wait_for_who_waits_for_it(void **unused)
 	end(m, "");
 }
 
-/* --- What another thread unplugs leaves while a failed realize is undone around it --------------- */
+/* --- What another thread unplugs leaves while a failed realize is undone around it ------------ */
 
 static struct fh_object *left, *made_late;
 
@@ -404,9 +400,10 @@ static const struct fh_type failing_device = {
 	.name = "failing", .parent = &fh_device_type, .device = &failing_ops
 };
 
-static void run_failing_device(void *above)
+static void run_failing_device(void *unused)
 {
-	CHECK(!fh_device_plug((struct fh_object *)above, &failing_device, "child", NULL, NULL));
+	(void)unused;
+	CHECK(!fh_device_plug(parent, &failing_device, "child", NULL, NULL));
 }
 
 static void run_dispose_of_the_late(void *unused)
@@ -423,7 +420,7 @@ static void nothing_leaves_while_a_realize_that_failed_is_walked(void **unused)
 	(void)unused;
 	/* Of the maker, what it makes something below, and what it made. */
 	fh_point_arm_at("detach.one", 3, NULL);
-	worker_start(&parturient, run_failing_device, parent);
+	worker_start(&parturient, run_failing_device, NULL);
 	assert_true(fh_point_wait("detach.one"));
 	worker_start(&undertaker, run_dispose_of_the_late, NULL);
 	assert_false(worker_done_within(&undertaker, 50));
@@ -435,7 +432,7 @@ static void nothing_leaves_while_a_realize_that_failed_is_walked(void **unused)
 	end(m, "");
 }
 
-/* --- Nor is the parent disposed of while a dispose callback of its unborn runs ------------------- */
+/* --- Nor is the parent disposed of while a dispose callback of its unborn runs ---------------- */
 
 static void standing_dispose(struct fh_object *object, void *state)
 {
@@ -456,12 +453,6 @@ static const struct fh_type standing_unlucky_device = {
 	.name = "standing-unlucky", .parent = &standing_device, .init = init_stops_and_fails
 };
 
-static void run_standing_device(void *above)
-{
-	CHECK(!fh_device_new((struct fh_object *)above, &standing_unlucky_device, "child", NULL,
-			     NULL));
-}
-
 static void parent_waits_for_the_dispose_of_its_unborn(void **unused)
 {
 	(void)unused;
@@ -471,7 +462,7 @@ static void parent_waits_for_the_dispose_of_its_unborn(void **unused)
 
 		told = 0;
 		fh_point_arm("test.init");
-		worker_start(&parturient, run_standing_device, parent);
+		worker_start(&parturient, run_unlucky_device, (void *)&standing_unlucky_device);
 		assert_true(fh_point_wait("test.init"));
 		fh_point_arm("test.inner");
 		if (drained) {
@@ -515,7 +506,8 @@ int main(void)
 		cmocka_unit_test_teardown(callback_of_what_was_not_born_is_waited_for, reset),
 		cmocka_unit_test_teardown(parent_does_not_leave_under_the_end_of_its_unborn, reset),
 		cmocka_unit_test_teardown(parent_waits_for_the_dispose_of_its_unborn, reset),
-		cmocka_unit_test_teardown(nothing_leaves_while_a_realize_that_failed_is_walked, reset),
+		cmocka_unit_test_teardown(nothing_leaves_while_a_realize_that_failed_is_walked,
+					  reset),
 		cmocka_unit_test_teardown(end_of_a_birth_does_not_wait_for_who_waits_for_it, reset),
 	};
 

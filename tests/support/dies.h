@@ -2,9 +2,9 @@
 /*
  * Tests of assertions: something is done in a child process, which has to abort and to say why.
  *
- * The child of a fork has one thread, and waits for ever for what the others of its parent had locked,
- * those of the library and those of a sanitizer among them. So the parent must have no others: what an
- * action needs (a machine, a thread) the action makes.
+ * The child of a fork has one thread, and waits for ever for what the others of its parent had
+ * locked, those of the library and those of a sanitizer among them. So the parent must have no
+ * others: what an action needs (a machine, a thread) the action makes.
  */
 #ifndef SUPPORT_DIES_H
 #define SUPPORT_DIES_H
@@ -21,8 +21,8 @@
 #include "support/host.h"
 
 /*
- * False if this process has other threads. One that has been joined is listed for a moment more. Not
- * asked where others are there always: ThreadSanitizer's, QEMU's.
+ * False if this process has other threads. One that has been joined is listed for a moment more.
+ * Not asked where others are there always: ThreadSanitizer's, QEMU's.
  */
 static inline bool dies_alone(void)
 {
