@@ -2,8 +2,8 @@
 /*
  * vCPUs: in and out of KVM_RUN, and how all of them are kept out of it.
  *
- * The gate is two flags, each written by one side and then the other read (sequentially consistent,
- * so that at least one side sees the other's): a vCPU says that it is inside and looks whether the
+ * The gate is two flags, each written by one side and then the other read, so that at least one
+ * side sees the other's (fh_barrier_store()): a vCPU says that it is inside and looks whether the
  * gate is closed; who closes it says so and looks who is inside. Whoever is inside is kicked, and
  * waited for. A vCPU that finds the gate closed steps back and waits until it is open.
  *
@@ -26,6 +26,8 @@
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/barrier.h"
 
 /* Relaxed: KVM reads it after the signal, which is sent later; on the vCPU's thread, or before. */
 static void set_immediate_exit(struct fh_kvm_vcpu *vcpu, bool on)
@@ -56,7 +58,7 @@ void kvm_close(struct kvm *kvm)
 	if (kvm->closes++ > 0)
 		return;
 	pthread_mutex_lock(&kvm->lock);
-	atomic_store_explicit(&kvm->closed, true, memory_order_seq_cst);
+	fh_barrier_store(&kvm->closed, true);
 	for (struct fh_kvm_vcpu *vcpu = kvm->vcpus; vcpu; vcpu = vcpu->next) {
 		if (atomic_load_explicit(&vcpu->inside, memory_order_seq_cst)) {
 			vcpu->kicked = true;
@@ -73,7 +75,7 @@ void kvm_open(struct kvm *kvm)
 	if (--kvm->closes > 0)
 		return;
 	pthread_mutex_lock(&kvm->lock);
-	atomic_store_explicit(&kvm->closed, false, memory_order_seq_cst);
+	fh_barrier_store(&kvm->closed, false);
 	pthread_cond_broadcast(&kvm->open);
 	pthread_mutex_unlock(&kvm->lock);
 }
@@ -94,7 +96,7 @@ static void vcpu_leave(struct fh_kvm_vcpu *vcpu)
 {
 	struct kvm *kvm = vcpu->kvm;
 
-	atomic_store_explicit(&vcpu->inside, false, memory_order_seq_cst);
+	fh_barrier_store(&vcpu->inside, false);
 	if (atomic_load_explicit(&kvm->closed, memory_order_seq_cst)) {
 		pthread_mutex_lock(&kvm->lock);
 		pthread_cond_signal(&kvm->idle);
@@ -107,7 +109,7 @@ static void vcpu_enter(struct fh_kvm_vcpu *vcpu)
 	struct kvm *kvm = vcpu->kvm;
 
 	for (;;) {
-		atomic_store_explicit(&vcpu->inside, true, memory_order_seq_cst);
+		fh_barrier_store(&vcpu->inside, true);
 		if (!atomic_load_explicit(&kvm->closed, memory_order_seq_cst))
 			return;
 		vcpu_leave(vcpu);

@@ -5,6 +5,7 @@
 #include "device/irq.h"
 
 #include "base/alloc.h"
+#include "base/barrier.h"
 
 /* --- Life ----------------------------------------------------------------------------------- */
 
@@ -16,7 +17,7 @@ static void irq_detach(struct fh_object *object)
 
 	fh_rcu_read_begin(t);
 	if (!irq->is_input) {
-		atomic_store_explicit(&irq->level, OUT_DEAD, memory_order_seq_cst);
+		fh_barrier_store(&irq->level, OUT_DEAD); /* R3 */
 		fh_output_drive(irq, false);
 	}
 	fh_irq_strip(irq);

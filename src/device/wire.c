@@ -3,6 +3,7 @@
  * Wires: from a change of an output to the call of an input's sink. The rules are those of irq.h.
  */
 #include "base/alloc.h"
+#include "base/barrier.h"
 #include "device/irq.h"
 
 enum wire_state { WIRE_LOW, WIRE_HIGH, WIRE_GONE };
@@ -248,8 +249,7 @@ static void fanout_grow(struct fh_irq *output)
 	fanout->room = room;
 	for (uint32_t i = 0; old && i < old->room; i++)
 		atomic_store_explicit(&fanout->wires[i], wire_at(old, i), memory_order_relaxed);
-	/* seq_cst: R3. */
-	atomic_store_explicit(&output->fanout, fanout, memory_order_seq_cst);
+	fh_barrier_store(&output->fanout, fanout); /* R3 */
 	if (old) {
 		old->deferred.run = fanout_free;
 		fh_reaper_defer(output->object.machine->reaper, &old->deferred,
@@ -278,8 +278,7 @@ static enum fh_code connect_locked(struct fh_irq *output, struct fh_irq *input,
 	/* R1: who drives the output may come to the input within a section. */
 	fh_object_set_flags(&input->object, FH_OBJECT_FINDABLE);
 	fh_object_set_flags(&output->object, FH_OBJECT_FINDABLE);
-	/* seq_cst: R3. */
-	atomic_store_explicit(slot_find(output, NULL), wire, memory_order_seq_cst);
+	fh_barrier_store(slot_find(output, NULL), wire); /* R3 */
 	*ret_wire = wire;
 	return FH_OK;
 }
