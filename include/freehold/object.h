@@ -138,7 +138,8 @@ struct fh_type {
 	/**
 	 * Derived first, once. On control, or where fh_object_unref() says at once, or on the thread
 	 * on which its birth, or a realize above it, fails. The object is whole and still has its
-	 * name and parent.
+	 * name and parent. What lay below it has left, but stays in memory until all levels have
+	 * returned: its state may point there.
 	 */
 	void (*dispose)(struct fh_object *object, void *state);
 

@@ -174,9 +174,9 @@ static void detach(struct fh_object *top)
 
 /*
  * One word: either this sees SETTLED, or fh_object_settle() sees DISPOSING. @in_tree: it may have a
- * parent, whose subtree somebody may be walking (R2).
+ * parent, whose subtree somebody may be walking (R2). @keep: since the parent goes (family.h R4).
  */
-static void leave_one(struct fh_object *object, bool in_tree)
+static void leave_one(struct fh_object *object, bool in_tree, bool keep)
 {
 	const uint32_t were = fh_object_set_flags(object, FH_OBJECT_DISPOSING);
 	struct fh_machine *m = object->machine;
@@ -186,7 +186,7 @@ static void leave_one(struct fh_object *object, bool in_tree)
 	fh_properties_drop_links(object);
 	if (in_tree)
 		m->ops->edit_join(m);
-	fh_object_unlink(object);
+	fh_object_unlink(object, keep);
 	if (in_tree)
 		m->ops->edit_commit(m);
 }
@@ -225,14 +225,14 @@ static void leave(struct fh_object *top, bool in_tree)
 {
 	/* No child can have come since the detach. */
 	if (!fh_object_has(top, FH_OBJECT_EXPOSED)) {
-		leave_one(top, in_tree);
+		leave_one(top, in_tree, false);
 		return;
 	}
 	for (bool done = false; !done;) {
 		struct fh_object *object = take_lowest(top);
 
-		leave_one(object, in_tree);
 		done = object == top;
+		leave_one(object, in_tree, !done);
 		fh_object_unhold(object);
 	}
 }
@@ -298,7 +298,7 @@ static void dispose_immediate(struct fh_object *object)
 	fh_object_clear_flags(object, FH_OBJECT_SHOWN);
 	detach_one(object);
 	fh_properties_drop_links(object);
-	fh_object_unlink(object);
+	fh_object_unlink(object, false);
 	m->ops->edit_commit(m);
 	if (fh_concern_has_notices(object)) {
 		fh_object_hold(object);

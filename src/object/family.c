@@ -17,6 +17,7 @@ struct fh_family *fh_family_of(struct fh_object *parent)
 	family = fh_new(struct fh_family);
 	family->parent = parent;
 	fh_list_init(&family->children);
+	fh_list_init(&family->gone);
 	fh_list_init(&family->named);
 	parent->family = family;
 	fh_object_set_flags(parent, FH_OBJECT_EXPOSED);
@@ -29,11 +30,24 @@ void fh_family_free(struct fh_object *object)
 
 	if (!family)
 		return;
-	fh_assert(fh_list_empty(&family->children));
+	fh_assert(fh_list_empty(&family->children) && fh_list_empty(&family->gone));
 	fh_assert(!fh_list_linked(&family->named));
 	fh_free(family->names);
 	fh_free(family->counts);
 	fh_free(family);
+}
+
+void fh_family_release(struct fh_family *family)
+{
+	struct fh_machine *m = family->parent->machine;
+	struct fh_list gone, *node;
+
+	fh_list_init(&gone);
+	fh_tree_acquire(m);
+	fh_list_splice_last(&gone, &family->gone);
+	fh_lock_release(&m->tree_lock);
+	while ((node = fh_list_pop(&gone)))
+		fh_object_unhold(fh_container_of(node, struct fh_object, sibling));
 }
 
 /* --- Names ---------------------------------------------------------------------------------- */

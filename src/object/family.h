@@ -10,6 +10,9 @@
  * R3. "name[*]" stands for "name[N]": N counts, from 0 on, how often that was asked for here, and
  *     is not given twice. A count is kept by hash alone: names of one hash would share it, which
  *     leaves gaps and nothing worse.
+ * R4. Children that leave because the parent goes stay in memory until its dispose callbacks have
+ *     returned: its state may point to them, and its init may be at work on them still (L5). Each
+ *     is pinned for it.
  */
 #ifndef OBJECT_FAMILY_H
 #define OBJECT_FAMILY_H
@@ -31,6 +34,7 @@ struct fh_name_count {
 struct fh_family {
 	struct fh_object *parent;
 	struct fh_list children;
+	struct fh_list gone;  /* R4, linked by their `sibling` */
 	struct fh_list named; /* in machine->families while a child has a name */
 	struct fh_name_slot *names;
 	struct fh_name_count *counts; /* NULL until the first "name[*]" */
@@ -49,6 +53,9 @@ static inline const char *fh_object_name_of(const struct fh_object *object)
 
 /* The family of @parent, made if it has none. */
 struct fh_family *fh_family_of(struct fh_object *parent);
+
+/* The parent's dispose callbacks have returned (R4). Takes the tree lock. */
+void fh_family_release(struct fh_family *family);
 
 void fh_family_add_name(struct fh_family *family, const char *name, struct fh_object *child);
 void fh_family_remove_name(struct fh_family *family, const char *name);

@@ -62,7 +62,7 @@ struct fh_object {
 	const struct fh_class *class;
 	struct fh_machine *machine;
 	struct fh_object *parent;	/* T */
-	struct fh_list sibling;		/* T: in parent->family->children, order of creation */
+	struct fh_list sibling;		/* T: in parent->family->children, order of creation; or gone */
 	struct fh_list all;		/* A: in machine->objects */
 	struct fh_family *family;	/* T: children and their names; NULL until the first */
 	_Atomic(struct fh_holding *) holding; /* pins in its name; NULL until the first */
@@ -232,7 +232,7 @@ void fh_object_unclaim(struct fh_object *object);
 void fh_object_abort_birth(struct fh_object *object);
 /* The last ref went; its pin passes over. */
 void fh_object_last_unref(struct fh_object *object);
-/* The type's callbacks, derived first. */
+/* The type's callbacks, derived first; then what was below the object may go. */
 void fh_object_call_dispose(struct fh_object *object);
 void fh_object_finalize(struct fh_object *object);
 
@@ -348,8 +348,11 @@ bool fh_revocation_new(struct fh_pin *pin, struct fh_object *target,
 
 /* --- Death, in parts ------------------------------------------------------------------------ */
 
-/* Out of its parent, which gives its ref back. Children have left; nothing foreign is called. */
-bool fh_object_unlink(struct fh_object *object);
+/*
+ * Out of its parent, which gives its ref back, but with @keep has a pin until its own dispose
+ * callbacks have returned (family.h R4). Children have left; nothing foreign is called.
+ */
+bool fh_object_unlink(struct fh_object *object, bool keep);
 /* @name is the child's own, or, if that has none, fh_alloc'ed and the child's if this succeeds. */
 enum fh_code fh_object_link(struct fh_object *parent, char *name, struct fh_object *child,
 			    struct fh_error *err);

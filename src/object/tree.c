@@ -165,7 +165,7 @@ enum fh_code fh_object_link(struct fh_object *parent, char *name, struct fh_obje
 	return code;
 }
 
-bool fh_object_unlink(struct fh_object *object)
+bool fh_object_unlink(struct fh_object *object, bool keep)
 {
 	struct fh_machine *m = object->machine;
 
@@ -184,6 +184,10 @@ bool fh_object_unlink(struct fh_object *object)
 			fh_family_remove_name(parent->family, name);
 		fh_list_remove(&object->sibling);
 		parent->family->total--;
+		if (keep) {
+			fh_object_hold(object);
+			fh_list_add_last(&parent->family->gone, &object->sibling);
+		}
 		object->parent = NULL;
 	}
 	fh_object_set_flags(object, FH_OBJECT_REQUESTED | FH_OBJECT_LEFT);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "object/machine.h"
 #include "support/orders.h"
 
 #define BASE UINT64_C(0x10000000)
@@ -487,6 +488,67 @@ static void removing_from_callbacks_in_any_order_is_harmless(void **unused)
 	world_end(&world);
 }
 
+/* --- What lies below ------------------------------------------------------------------------ */
+
+struct nest {
+	struct fh_region *ram;
+	struct fh_object *inner;
+};
+
+static const struct fh_type nest_type;
+
+static enum fh_code nest_init(struct fh_object *object, void *state, struct fh_error *err)
+{
+	struct nest *nest = state;
+
+	nest->ram = fh_region_new_ram(object, "ram", 0x1000, err);
+	nest->inner = fh_object_new_child(object, "i", &type_3, err);
+	CHECK(nest->ram && fh_object_new_child(nest->inner, "j", &type_3, err));
+	return FH_OK;
+}
+
+/* Its state points to what lay below it, without a ref. */
+static void nest_dispose(struct fh_object *object, void *state)
+{
+	const struct nest *nest = fh_object_state(object, &nest_type);
+
+	(void)state;
+	fh_reaper_drain(object->machine->reaper);
+	CHECK(strcmp(trace, DISPOSED("j") " " DISPOSED("i") " " FINALIZED("j")) == 0);
+	CHECK(fh_object_is_disposed(nest->inner));
+	CHECK(fh_region_get_info(nest->ram).size == 0x1000);
+	CHECK(fh_region_remove(nest->ram) == FH_OK);
+	fh_region_destroy(nest->ram);
+}
+
+static const struct fh_type nest_type = {
+	.name = "nest",
+	.state_size = sizeof(struct nest),
+	.init = nest_init,
+	.dispose = nest_dispose,
+};
+static const struct fh_type derived_nest_type = {
+	.name = "derived-nest",
+	.parent = &nest_type,
+	.dispose = nest_dispose,
+};
+
+static void what_lay_below_stays_until_every_level_is_disposed_of(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_object *nest = fh_object_new_child(m, "nest", &derived_nest_type, NULL);
+
+	(void)unused;
+	fh_region_add(memory_root(m), ((struct nest *)fh_object_state(nest, &nest_type))->ram, BASE,
+		      0);
+	trace[0] = '\0';
+	fh_object_dispose(nest);
+	fh_machine_drain(m);
+	assert_trace(DISPOSED("j") " " DISPOSED("i") " " FINALIZED("j") " " FINALIZED("i"));
+	machine_check_alive(m, 0);
+	machine_end(m);
+}
+
 /* --- Properties ----------------------------------------------------------------------------- */
 
 struct record {
@@ -640,6 +702,7 @@ int main(void)
 		cmocka_unit_test(object_in_the_tree_dies_base_last),
 		cmocka_unit_test(every_order_of_ends_disposes_and_finalizes_once),
 		cmocka_unit_test(removing_from_callbacks_in_any_order_is_harmless),
+		cmocka_unit_test(what_lay_below_stays_until_every_level_is_disposed_of),
 		cmocka_unit_test(properties_are_readable_in_dispose_and_finalize),
 	};
 

@@ -146,6 +146,72 @@ static void birth_and_the_parents_death_meet_at_any_point(void **unused)
 			meet(points[i], way & 1, way & 2);
 }
 
+/* --- What init has made stays while it is at work -------------------------------------------- */
+
+static enum fh_code result;	   /* of the init below */
+static _Atomic unsigned finalized; /* what it made */
+
+static void made_finalize(struct fh_object *object, void *state)
+{
+	(void)object;
+	(void)state;
+	finalized++;
+}
+
+static const struct fh_type made_type = { .name = "made", .finalize = made_finalize };
+
+static enum fh_code slow_init(struct fh_object *object, void *state, struct fh_error *err)
+{
+	struct fh_object *made = fh_object_new_child(object, "made", &made_type, NULL);
+	struct fh_region *outer = fh_region_new_container(object, "outer", 0x1000);
+	struct fh_region *inner = fh_region_new_container(object, "inner", 0x1000);
+
+	(void)state;
+	FH_POINT("test.init");
+	CHECK(finalized == 0 && fh_object_is_disposed(made));
+	CHECK(fh_region_add(outer, inner, 0, 0) == FH_EDEAD);
+	return result == FH_OK ? FH_OK : fh_error_set(err, result, "no luck");
+}
+
+static void slow_dispose(struct fh_object *object, void *state)
+{
+	(void)object;
+	(void)state;
+	CHECK(finalized == 0);
+}
+
+static const struct fh_type slow_type = {
+	.name = "slow", .init = slow_init, .dispose = slow_dispose
+};
+
+static void run_slow(void *unused)
+{
+	(void)unused;
+	CHECK(!fh_object_new_child(parent, "child", &slow_type, NULL));
+}
+
+static void what_init_has_made_stays_when_the_parent_goes(void **unused)
+{
+	(void)unused;
+	for (int fails = 0; fails < 2; fails++) {
+		struct fh_machine *m = begin();
+		struct worker parturient;
+
+		result = fails ? FH_EIO : FH_OK;
+		finalized = 0;
+		fh_point_arm("test.init");
+		worker_start(&parturient, run_slow, NULL);
+		assert_true(fh_point_wait("test.init"));
+		fh_object_dispose(parent);
+		fh_machine_drain(m);
+		assert_int_equal(finalized, 0);
+		fh_point_release("test.init");
+		worker_join(&parturient);
+		end(m, "");
+		assert_int_equal(finalized, 1);
+	}
+}
+
 /* --- The end of what was not born, while control walks the parent's subtree ------------------- */
 
 static enum fh_code init_stops_and_fails(struct fh_object *object, void *state, struct fh_error *err)
@@ -501,6 +567,7 @@ int main(void)
 		cmocka_unit_test(parent_that_goes_during_init_fails_the_birth),
 		cmocka_unit_test(init_that_fails_when_the_parent_has_gone_is_undone_once),
 		cmocka_unit_test_teardown(birth_and_the_parents_death_meet_at_any_point, reset),
+		cmocka_unit_test_teardown(what_init_has_made_stays_when_the_parent_goes, reset),
 		cmocka_unit_test_teardown(unborn_does_not_leave_the_tree_under_the_parents_detach,
 					  reset),
 		cmocka_unit_test_teardown(callback_of_what_was_not_born_is_waited_for, reset),
