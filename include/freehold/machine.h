@@ -82,7 +82,8 @@ FH_API bool fh_machine_poll(struct fh_machine *m);
 
 /**
  * Poll until nothing is queued, and wait for every finalizer: when it returns, what was disposed of
- * and let go before the call is gone. Armed timers that are not due are not waited for; another
+ * and let go before the call is gone, but for what stays for an init or dispose that another thread
+ * is at work in (struct fh_type). Armed timers that are not due are not waited for; another
  * thread's poll is. Threads that go on queueing work can hold it up. Context: not from a callback,
  * read section or transaction.
  */

@@ -139,7 +139,7 @@ struct fh_type {
 	 * Derived first, once. On control, or where fh_object_unref() says at once, or on the thread
 	 * on which its birth, or a realize above it, fails. The object is whole and still has its
 	 * name and parent. What lay below it has left, but stays in memory until all levels have
-	 * returned: its state may point there.
+	 * returned: its state may point there. So they do not wait for it to be released.
 	 */
 	void (*dispose)(struct fh_object *object, void *state);
 

@@ -29,16 +29,14 @@
 
 #include "base/barrier.h"
 
-/* Relaxed: KVM reads it after the signal, which is sent later; on the vCPU's thread, or before. */
-static void set_immediate_exit(struct fh_kvm_vcpu *vcpu, bool on)
-{
-	__atomic_store_n(&vcpu->run->immediate_exit, on, __ATOMIC_RELAXED);
-}
-
 /* Under the lock. */
 static void vcpu_kick(struct fh_kvm_vcpu *vcpu)
 {
-	set_immediate_exit(vcpu, true);
+	/*
+	 * As with the gate: who does not see it inside has stored this before it came in, and KVM
+	 * looks at it there.
+	 */
+	fh_barrier_store((_Atomic uint8_t *)&vcpu->run->immediate_exit, 1);
 	if (atomic_load_explicit(&vcpu->inside, memory_order_seq_cst))
 		vcpu->kick(vcpu->arg);
 }
@@ -129,7 +127,8 @@ static bool vcpu_was_kicked(struct fh_kvm_vcpu *vcpu)
 	pthread_mutex_lock(&kvm->lock);
 	ours = vcpu->kicked && !vcpu->interrupted;
 	vcpu->kicked = vcpu->interrupted = false;
-	set_immediate_exit(vcpu, false);
+	/* Relaxed: its own thread's, which goes into KVM_RUN next. */
+	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&kvm->lock);
 	return ours;
 }

@@ -221,18 +221,18 @@ static struct fh_object *take_lowest(struct fh_object *top)
 	return object;
 }
 
-static void leave(struct fh_object *top, bool in_tree)
+static void leave(struct fh_object *top, bool in_tree, bool keep)
 {
 	/* No child can have come since the detach. */
 	if (!fh_object_has(top, FH_OBJECT_EXPOSED)) {
-		leave_one(top, in_tree, false);
+		leave_one(top, in_tree, keep);
 		return;
 	}
 	for (bool done = false; !done;) {
 		struct fh_object *object = take_lowest(top);
 
 		done = object == top;
-		leave_one(object, in_tree, !done);
+		leave_one(object, in_tree, !done || keep);
 		fh_object_unhold(object);
 	}
 }
@@ -269,24 +269,24 @@ void fh_object_dispose_now(struct fh_object *object)
 		FH_POINT("dispose.before-detach");
 		detach(object);
 		fh_concern_notify_below(object);
-		leave(object, true);
+		leave(object, true, false);
 		FH_POINT("dispose.left");
 	}
 	fh_object_unhold(object);
 }
 
-/* Of what was never shown: nothing to drain, on any thread. @in_tree: it may have a parent. */
-static void dispose_unseen(struct fh_object *object, bool in_tree)
+/* Of what was never shown: nothing to drain, on any thread. The rest as for leave_one(). */
+static void dispose_unseen(struct fh_object *object, bool in_tree, bool keep)
 {
 	fh_object_set_flags(object, FH_OBJECT_REQUESTED | FH_OBJECT_HIDDEN);
 	object->machine->ops->unrealize(object);
 	detach(object);
 	fh_concern_notify_below(object);
-	leave(object, in_tree);
+	leave(object, in_tree, keep);
 }
 
 /* Regions, lines, timers. Whoever set REQUESTED comes here, with a pin. */
-static void dispose_immediate(struct fh_object *object)
+static void dispose_immediate(struct fh_object *object, bool keep)
 {
 	struct fh_machine *m = object->machine;
 
@@ -298,7 +298,7 @@ static void dispose_immediate(struct fh_object *object)
 	fh_object_clear_flags(object, FH_OBJECT_SHOWN);
 	detach_one(object);
 	fh_properties_drop_links(object);
-	fh_object_unlink(object, false);
+	fh_object_unlink(object, keep);
 	m->ops->edit_commit(m);
 	if (fh_concern_has_notices(object)) {
 		fh_object_hold(object);
@@ -357,10 +357,10 @@ void fh_object_last_unref(struct fh_object *object)
 	}
 	FH_POINT("unref.last");
 	if (object->class->core->immediate) {
-		dispose_immediate(object);
+		dispose_immediate(object, false);
 		fh_object_unhold(object);
 	} else if (!fh_object_has(object, FH_OBJECT_EXPOSED) && !may_be_called) {
-		dispose_unseen(object, false);
+		dispose_unseen(object, false, false);
 		fh_object_unhold(object);
 	} else {
 		hide(object);
@@ -410,7 +410,7 @@ void fh_object_dispose(FH_ANY any)
 	if (object->class->core->immediate) {
 		if (first) {
 			fh_object_hold(object);
-			dispose_immediate(object);
+			dispose_immediate(object, false);
 			fh_object_unhold(object);
 		}
 		return;
@@ -497,6 +497,14 @@ static int compare_late(const void *a, const void *b)
 	return x->order > y->order ? -1 : x->order < y->order;
 }
 
+/* @object is not the calling thread's to undo: nor is what goes with it below @top, as a whole. */
+static void leave_to_control_locked(struct fh_object *object, struct fh_object *top, uint64_t mark)
+{
+	for (struct fh_object *o = object->parent; o != top; o = o->parent)
+		if (o->order > mark)
+			fh_object_set_flags(o, FH_OBJECT_USED);
+}
+
 /* What came below @top after the mark, the last first. Tree lock held. */
 static void take_late_locked(struct fh_object *top, uint64_t mark, struct late *ret)
 {
@@ -508,9 +516,13 @@ static void take_late_locked(struct fh_object *top, uint64_t mark, struct late *
 			continue;
 		if (!fh_object_claim_locked(o, top)) {
 			ret->contested = true;
+			leave_to_control_locked(o, top, mark);
 			continue;
 		}
-		ret->used |= fh_object_has(o, FH_OBJECT_USED);
+		if (fh_object_has(o, FH_OBJECT_USED)) {
+			ret->used = true;
+			leave_to_control_locked(o, top, mark);
+		}
 		if (ret->count == ret->room) {
 			ret->room = ret->room ? ret->room * 2 : 16;
 			ret->objects =
@@ -531,13 +543,31 @@ static bool take_late(struct fh_object *top, uint64_t mark, struct late *ret)
 	return ret->count > 0;
 }
 
-static void dispose_late(struct fh_object *object)
+/* Its parent goes as well, and later: it came before, or was put there with it below. */
+static bool parent_is_late(struct fh_object *object, const struct fh_object *top, uint64_t mark)
 {
-	/* Callbacks of what was put there may run: control drains it. A realize never waits. */
-	if (object->class->core->immediate || fh_object_has(object, FH_OBJECT_USED))
+	struct fh_machine *m = object->machine;
+
+	fh_tree_acquire(m);
+	const struct fh_object *parent = object->parent;
+	const bool late = parent && parent != top && parent->order > mark;
+
+	fh_lock_release(&m->tree_lock);
+	return late;
+}
+
+/* Claimed. */
+static void dispose_late(struct fh_object *object, bool keep)
+{
+	if (object->class->core->immediate) {
+		if (!(fh_object_set_flags(object, FH_OBJECT_REQUESTED) & FH_OBJECT_REQUESTED))
+			dispose_immediate(object, keep);
+	} else if (fh_object_has(object, FH_OBJECT_USED)) {
+		/* Callbacks of what was put there may run: control drains it. A realize never waits. */
 		fh_object_dispose(object);
-	else if (!fh_object_has(object, FH_OBJECT_LEFT))
-		dispose_unseen(object, true);
+	} else if (!fh_object_has(object, FH_OBJECT_LEFT)) {
+		dispose_unseen(object, true, keep);
+	}
 }
 
 void fh_object_rollback(struct fh_object *object, uint64_t mark)
@@ -547,8 +577,10 @@ void fh_object_rollback(struct fh_object *object, uint64_t mark)
 	/* Again, as callbacks of what is disposed of may have made more. */
 	while (take_late(object, mark, &late))
 		for (size_t i = 0; i < late.count; i++) {
-			dispose_late(late.objects[i]);
-			fh_object_unclaim(late.objects[i]);
+			struct fh_object *o = late.objects[i];
+
+			dispose_late(o, parent_is_late(o, object, mark));
+			fh_object_unclaim(o);
 		}
 	fh_free(late.objects);
 }
@@ -610,7 +642,7 @@ static void abort_unseen(struct fh_object *object)
 	if (mine) {
 		/* Control may be waiting for the claims: nothing called here waits for it. */
 		t->undoing++;
-		dispose_unseen(object, in_tree);
+		dispose_unseen(object, in_tree, false);
 		t->undoing--;
 	} else {
 		hide(object);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Names of children: see family.h for why, R1 to R3. */
+/* Names of children: see family.h for why, R1 to R4. */
 #include "object/family.h"
 
 #include <inttypes.h>
@@ -37,17 +37,26 @@ void fh_family_free(struct fh_object *object)
 	fh_free(family);
 }
 
-void fh_family_release(struct fh_family *family)
+void fh_family_release(struct fh_object *parent)
 {
-	struct fh_machine *m = family->parent->machine;
 	struct fh_list gone, *node;
 
 	fh_list_init(&gone);
-	fh_tree_acquire(m);
-	fh_list_splice_last(&gone, &family->gone);
-	fh_lock_release(&m->tree_lock);
+	fh_tree_acquire(parent->machine);
+	if (parent->family)
+		fh_list_splice_last(&gone, &parent->family->gone);
+	fh_lock_release(&parent->machine->tree_lock);
 	while ((node = fh_list_pop(&gone)))
 		fh_object_unhold(fh_container_of(node, struct fh_object, sibling));
+}
+
+void fh_family_each_gone(const struct fh_object *parent,
+			 void (*visit)(struct fh_object *child, void *arg), void *arg)
+{
+	if (!parent->family)
+		return;
+	fh_list_for_each_entry(child, &parent->family->gone, struct fh_object, sibling)
+		visit(child, arg);
 }
 
 /* --- Names ---------------------------------------------------------------------------------- */

@@ -55,7 +55,11 @@ static inline const char *fh_object_name_of(const struct fh_object *object)
 struct fh_family *fh_family_of(struct fh_object *parent);
 
 /* The parent's dispose callbacks have returned (R4). Takes the tree lock. */
-void fh_family_release(struct fh_family *family);
+void fh_family_release(struct fh_object *parent);
+
+/* Call @visit for each child that is kept by R4. Tree lock held. */
+void fh_family_each_gone(const struct fh_object *parent,
+			 void (*visit)(struct fh_object *child, void *arg), void *arg);
 
 void fh_family_add_name(struct fh_family *family, const char *name, struct fh_object *child);
 void fh_family_remove_name(struct fh_family *family, const char *name);

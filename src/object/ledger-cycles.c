@@ -133,8 +133,10 @@ static struct node *lost_keeper(const struct search *search, const struct fh_edg
 
 	if (!keeper || !keeper->lost || (!fh_edge_is_ref(edge) && !is_dead(edge->kept)))
 		return NULL;
-	/* Its dispose is under way, and its children go with it. */
-	return edge->way == FH_WAY_PARENT && is_dead(edge->keeper) ? NULL : keeper;
+	/* Its dispose is under way, and its children go with it or when it is over. */
+	if (edge->way == FH_WAY_DISPOSE || (edge->way == FH_WAY_PARENT && is_dead(edge->keeper)))
+		return NULL;
+	return keeper;
 }
 
 /* Each way in which the next of the path keeps @node; its next_edge is the first. */

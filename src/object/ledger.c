@@ -4,7 +4,8 @@
  *
  * R1. Nothing is recorded for this while the machine runs. Holders are found by going through all
  *     objects: an object's parent, strong links, the pins on each holder's list, what a region or
- *     line pins by its nature. What the life word says beyond that is callers' refs and uses in flight.
+ *     line pins by its nature, what is kept for a dispose. What the life word says beyond that is
+ *     callers' refs and uses in flight.
  * R2. The ledger lock keeps every object that is looked at in memory: finalize takes an object off the
  *     list before it frees it. Names and parents are read under the tree lock, which is taken before
  *     it. Output is composed in memory and written without any lock.
@@ -18,6 +19,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "object/family.h"
 #include "object/ledger.h"
 
 static void graph_add(struct fh_graph *graph, struct fh_object *kept, enum fh_way way,
@@ -35,6 +37,11 @@ static void graph_add(struct fh_graph *graph, struct fh_object *kept, enum fh_wa
 static void add_pin(struct fh_object *target, const char *kind, void *arg)
 {
 	graph_add(arg, target, FH_WAY_PIN, kind);
+}
+
+static void add_gone(struct fh_object *child, void *arg)
+{
+	graph_add(arg, child, FH_WAY_DISPOSE, NULL);
 }
 
 static void add_strong(struct fh_object *target, const char *name, void *arg)
@@ -75,6 +82,7 @@ static void graph_build_locked(struct fh_graph *graph, struct fh_machine *m)
 					  core->held_as ? core->held_as : "owner");
 		}
 		fh_holding_each(object, add_pin, graph);
+		fh_family_each_gone(object, add_gone, graph);
 		fh_properties_each_strong_locked(object, add_strong, graph);
 	}
 }
@@ -105,6 +113,7 @@ void fh_ledger_put_way(const struct fh_edge *edge, FILE *out)
 	case FH_WAY_LINK: fprintf(out, "ref: link '%s' of", edge->name); break;
 	case FH_WAY_NATURE: fprintf(out, "pin: %s of", edge->name); break;
 	case FH_WAY_PIN: fprintf(out, "pin: '%s' of", edge->name); break;
+	case FH_WAY_DISPOSE: fprintf(out, "pin: until the end of the dispose of"); break;
 	}
 }
 

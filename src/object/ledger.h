@@ -11,7 +11,7 @@
 #include "object/machine.h"
 
 /* How one object keeps another; refs come first. */
-enum fh_way { FH_WAY_PARENT, FH_WAY_LINK, FH_WAY_NATURE, FH_WAY_PIN };
+enum fh_way { FH_WAY_PARENT, FH_WAY_LINK, FH_WAY_NATURE, FH_WAY_PIN, FH_WAY_DISPOSE };
 
 /* @keeper keeps @kept. */
 struct fh_edge {

@@ -66,8 +66,8 @@ static void call_levels(struct fh_object *object, bool finalize)
 void fh_object_call_dispose(struct fh_object *object)
 {
 	call_levels(object, false);
-	if (fh_object_has(object, FH_OBJECT_EXPOSED) && object->family)
-		fh_family_release(object->family);
+	if (fh_object_has(object, FH_OBJECT_EXPOSED))
+		fh_family_release(object);
 }
 
 void fh_object_finalize(struct fh_object *object)

@@ -533,6 +533,29 @@ static const struct fh_type derived_nest_type = {
 	.dispose = nest_dispose,
 };
 
+static enum fh_code realize_of_nest_fails(struct probe *probe, struct fh_error *err)
+{
+	CHECK(fh_object_new_child(probe->device, "nest", &derived_nest_type, err));
+	trace[0] = '\0';
+	return fh_error_set(err, FH_EIO, "no luck");
+}
+
+static void what_lay_below_stays_when_a_realize_above_fails(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct probe_hooks hooks = { .realize = realize_of_nest_fails };
+	struct fh_device *device = probe_new(m, "device", &hooks);
+
+	(void)unused;
+	assert_int_equal(fh_device_realize(device, NULL), FH_EIO);
+	fh_machine_drain(m);
+	assert_trace(DISPOSED("j") " " DISPOSED("i") " " FINALIZED("j") " " FINALIZED("i"));
+	machine_check_alive(m, 1);
+	fh_object_dispose(device);
+	machine_check_alive(m, 0);
+	machine_end(m);
+}
+
 static void what_lay_below_stays_until_every_level_is_disposed_of(void **unused)
 {
 	struct fh_machine *m = machine_begin();
@@ -703,6 +726,7 @@ int main(void)
 		cmocka_unit_test(every_order_of_ends_disposes_and_finalizes_once),
 		cmocka_unit_test(removing_from_callbacks_in_any_order_is_harmless),
 		cmocka_unit_test(what_lay_below_stays_until_every_level_is_disposed_of),
+		cmocka_unit_test(what_lay_below_stays_when_a_realize_above_fails),
 		cmocka_unit_test(properties_are_readable_in_dispose_and_finalize),
 	};
 

@@ -101,10 +101,15 @@ static void what_is_in_use_does_not_join_what_was_drained(void **unused)
 }
 
 static struct fh_object *adopted;
+static bool deeper; /* below something else that was made */
 
 static enum fh_code adopt_and_fail(struct probe *probe, struct fh_error *err)
 {
-	CHECK(fh_object_add_child(probe->device, "board", adopted, NULL) == FH_OK);
+	struct fh_object *above = (struct fh_object *)probe->device;
+
+	if (deeper)
+		above = fh_object_new_child(probe->device, "slot", &plain_type, NULL);
+	CHECK(fh_object_add_child(above, "board", adopted, NULL) == FH_OK);
 	return fh_error_set(err, FH_EIO, "no luck");
 }
 
@@ -118,7 +123,7 @@ static void run_plug(void *arg)
 }
 
 /* A callback of it runs, when the realize that took it in fails. */
-static void what_is_in_use_is_drained_when_a_realize_that_took_it_fails(void **unused)
+static void in_use_when_a_realize_fails(void)
 {
 	struct fh_machine *m = machine_begin();
 	struct probe_hooks hooks[2] = {
@@ -127,7 +132,6 @@ static void what_is_in_use_is_drained_when_a_realize_that_took_it_fails(void **u
 	};
 	struct worker plugger, reader;
 
-	(void)unused;
 	adopted = fh_object_new(m, &plain_type, NULL);
 	probe_plug(adopted, "child", &hooks[1], CHILD);
 	fh_point_arm("test.read");
@@ -145,6 +149,15 @@ static void what_is_in_use_is_drained_when_a_realize_that_took_it_fails(void **u
 	adopted = fh_object_unref(adopted);
 	machine_check_alive(m, 0);
 	machine_end(m);
+}
+
+static void what_is_in_use_is_drained_when_a_realize_that_took_it_fails(void **unused)
+{
+	(void)unused;
+	for (int way = 0; way < 2; way++) {
+		deeper = way;
+		in_use_when_a_realize_fails();
+	}
 }
 
 int main(void)

@@ -4,6 +4,7 @@
  * last calls the dispose callbacks, once, derived first, for the levels whose init succeeded.
  */
 #include "support/levels.h"
+#include "support/text.h"
 
 #include "base/point.h"
 
@@ -150,6 +151,7 @@ static void birth_and_the_parents_death_meet_at_any_point(void **unused)
 
 static enum fh_code result;	   /* of the init below */
 static _Atomic unsigned finalized; /* what it made */
+static struct fh_object *made;	   /* by it */
 
 static void made_finalize(struct fh_object *object, void *state)
 {
@@ -162,11 +164,11 @@ static const struct fh_type made_type = { .name = "made", .finalize = made_final
 
 static enum fh_code slow_init(struct fh_object *object, void *state, struct fh_error *err)
 {
-	struct fh_object *made = fh_object_new_child(object, "made", &made_type, NULL);
 	struct fh_region *outer = fh_region_new_container(object, "outer", 0x1000);
 	struct fh_region *inner = fh_region_new_container(object, "inner", 0x1000);
 
 	(void)state;
+	made = fh_object_new_child(object, "made", &made_type, NULL);
 	FH_POINT("test.init");
 	CHECK(finalized == 0 && fh_object_is_disposed(made));
 	CHECK(fh_region_add(outer, inner, 0, 0) == FH_EDEAD);
@@ -205,11 +207,56 @@ static void what_init_has_made_stays_when_the_parent_goes(void **unused)
 		fh_object_dispose(parent);
 		fh_machine_drain(m);
 		assert_int_equal(finalized, 0);
+		char *why = explain_text(made);
+
+		assert_non_null(strstr(why, "pin: until the end of the dispose of "
+					    "/parent/child [slow, disposed]"));
+		free(why);
 		fh_point_release("test.init");
 		worker_join(&parturient);
 		end(m, "");
 		assert_int_equal(finalized, 1);
 	}
+}
+
+/* As the parent's dispose does, so does a realize that fails above it. */
+static struct worker slow_parturient;
+
+static void run_slow_below(void *device)
+{
+	CHECK(!fh_object_new_child((struct fh_object *)device, "child", &slow_type, NULL));
+}
+
+static enum fh_code realize_with_slow_fails(struct fh_device *device, void *state,
+					    struct fh_error *err)
+{
+	(void)state;
+	fh_point_arm("test.init");
+	worker_start(&slow_parturient, run_slow_below, device);
+	CHECK(fh_point_wait("test.init"));
+	return fh_error_set(err, FH_EIO, "no luck");
+}
+
+static const struct fh_device_ops slow_ops = { .realize = realize_with_slow_fails };
+static const struct fh_type slow_device = {
+	.name = "slow-device", .parent = &fh_device_type, .device = &slow_ops
+};
+
+static void what_init_has_made_stays_when_a_realize_above_fails(void **unused)
+{
+	struct fh_machine *m = begin();
+
+	(void)unused;
+	result = FH_OK;
+	finalized = 0;
+	assert_null(fh_device_plug(parent, &slow_device, "device", NULL, NULL));
+	fh_machine_drain(m);
+	assert_int_equal(finalized, 0);
+	fh_point_release("test.init");
+	worker_join(&slow_parturient);
+	fh_object_dispose(parent);
+	end(m, "");
+	assert_int_equal(finalized, 1);
 }
 
 /* --- The end of what was not born, while control walks the parent's subtree ------------------- */
@@ -498,6 +545,82 @@ static void nothing_leaves_while_a_realize_that_failed_is_walked(void **unused)
 	end(m, "");
 }
 
+/* --- Nor does it go before what another thread unplugs below it has left ---------------------- */
+
+static struct fh_object *lower;
+static struct worker unplugger;
+static _Atomic bool upper_gone; /* disposed of */
+
+static void lower_dispose(struct fh_object *object, void *state)
+{
+	(void)state;
+	FH_POINT("test.inner");
+	struct fh_object *above = fh_object_find_parent(object);
+
+	CHECK(above && !upper_gone);
+	fh_object_unref(above);
+}
+
+static const struct fh_type lower_type = { .name = "lower", .dispose = lower_dispose };
+
+static enum fh_code upper_init(struct fh_object *object, void *state, struct fh_error *err)
+{
+	(void)state;
+	lower = fh_object_ref(fh_object_new_child(object, "lower", &lower_type, err));
+	return FH_OK;
+}
+
+static void upper_dispose(struct fh_object *object, void *state)
+{
+	(void)object;
+	(void)state;
+	upper_gone = true;
+}
+
+static const struct fh_type upper_type = {
+	.name = "upper", .init = upper_init, .dispose = upper_dispose
+};
+
+static void run_dispose_of_the_lower(void *unused)
+{
+	(void)unused;
+	fh_object_dispose(lower);
+}
+
+static enum fh_code realize_with_upper_fails(struct fh_device *device, void *state,
+					     struct fh_error *err)
+{
+	(void)state;
+	CHECK(fh_object_new_child(device, "upper", &upper_type, err));
+	fh_point_arm("test.inner");
+	worker_start(&unplugger, run_dispose_of_the_lower, NULL);
+	CHECK(fh_point_wait("test.inner"));
+	return fh_error_set(err, FH_EIO, "no luck");
+}
+
+static const struct fh_device_ops upper_ops = { .realize = realize_with_upper_fails };
+static const struct fh_type upper_device = {
+	.name = "upper-device", .parent = &fh_device_type, .device = &upper_ops
+};
+
+static void what_is_being_unplugged_leaves_before_its_parent_is_undone(void **unused)
+{
+	struct fh_machine *m = begin();
+	struct fh_device *device = fh_device_new(parent, &upper_device, "device", NULL, NULL);
+
+	(void)unused;
+	upper_gone = false;
+	assert_int_equal(fh_device_realize(device, NULL), FH_EIO);
+	assert_false(upper_gone);
+	fh_point_release("test.inner");
+	worker_join(&unplugger);
+	fh_machine_drain(m);
+	assert_true(upper_gone);
+	lower = fh_object_unref(lower);
+	fh_object_dispose(parent);
+	end(m, "");
+}
+
 /* --- Nor is the parent disposed of while a dispose callback of its unborn runs ---------------- */
 
 static void standing_dispose(struct fh_object *object, void *state)
@@ -568,6 +691,8 @@ int main(void)
 		cmocka_unit_test(init_that_fails_when_the_parent_has_gone_is_undone_once),
 		cmocka_unit_test_teardown(birth_and_the_parents_death_meet_at_any_point, reset),
 		cmocka_unit_test_teardown(what_init_has_made_stays_when_the_parent_goes, reset),
+		cmocka_unit_test_teardown(what_init_has_made_stays_when_a_realize_above_fails,
+					  reset),
 		cmocka_unit_test_teardown(unborn_does_not_leave_the_tree_under_the_parents_detach,
 					  reset),
 		cmocka_unit_test_teardown(callback_of_what_was_not_born_is_waited_for, reset),
@@ -575,6 +700,8 @@ int main(void)
 		cmocka_unit_test_teardown(parent_waits_for_the_dispose_of_its_unborn, reset),
 		cmocka_unit_test_teardown(nothing_leaves_while_a_realize_that_failed_is_walked,
 					  reset),
+		cmocka_unit_test_teardown(
+			what_is_being_unplugged_leaves_before_its_parent_is_undone, reset),
 		cmocka_unit_test_teardown(end_of_a_birth_does_not_wait_for_who_waits_for_it, reset),
 	};
 
