@@ -497,7 +497,7 @@ static int compare_late(const void *a, const void *b)
 	return x->order > y->order ? -1 : x->order < y->order;
 }
 
-/* @object is not the calling thread's to undo: nor is what goes with it below @top, as a whole. */
+/* @object is not this thread's to undo, nor is what goes with it below @top. Tree lock held. */
 static void leave_to_control_locked(struct fh_object *object, struct fh_object *top, uint64_t mark)
 {
 	for (struct fh_object *o = object->parent; o != top; o = o->parent)
@@ -516,7 +516,9 @@ static void take_late_locked(struct fh_object *top, uint64_t mark, struct late *
 			continue;
 		if (!fh_object_claim_locked(o, top)) {
 			ret->contested = true;
-			leave_to_control_locked(o, top, mark);
+			/* Its dispose callbacks may be running, and find their parent whole. */
+			if (fh_object_has(o, FH_OBJECT_DETACHED) && !o->class->core->immediate)
+				leave_to_control_locked(o, top, mark);
 			continue;
 		}
 		if (fh_object_has(o, FH_OBJECT_USED)) {
@@ -543,22 +545,29 @@ static bool take_late(struct fh_object *top, uint64_t mark, struct late *ret)
 	return ret->count > 0;
 }
 
-/* Its parent goes as well, and later: it came before, or was put there with it below. */
-static bool parent_is_late(struct fh_object *object, const struct fh_object *top, uint64_t mark)
+/* Control disposes of something between @object and @top as a whole. Tree lock held. */
+static bool goes_with_control_locked(const struct fh_object *object, const struct fh_object *top,
+				     uint64_t mark)
+{
+	for (const struct fh_object *o = object->parent; o && o != top; o = o->parent)
+		if (o->order > mark && fh_object_has(o, FH_OBJECT_USED))
+			return true;
+	return false;
+}
+
+/* Claimed. */
+static void dispose_late(struct fh_object *object, const struct fh_object *top, uint64_t mark)
 {
 	struct fh_machine *m = object->machine;
 
 	fh_tree_acquire(m);
 	const struct fh_object *parent = object->parent;
-	const bool late = parent && parent != top && parent->order > mark;
+	const bool keep = parent && parent != top && parent->order > mark; /* it goes as well */
+	const bool with_control = goes_with_control_locked(object, top, mark);
 
 	fh_lock_release(&m->tree_lock);
-	return late;
-}
-
-/* Claimed. */
-static void dispose_late(struct fh_object *object, bool keep)
-{
+	if (with_control)
+		return;
 	if (object->class->core->immediate) {
 		if (!(fh_object_set_flags(object, FH_OBJECT_REQUESTED) & FH_OBJECT_REQUESTED))
 			dispose_immediate(object, keep);
@@ -577,10 +586,8 @@ void fh_object_rollback(struct fh_object *object, uint64_t mark)
 	/* Again, as callbacks of what is disposed of may have made more. */
 	while (take_late(object, mark, &late))
 		for (size_t i = 0; i < late.count; i++) {
-			struct fh_object *o = late.objects[i];
-
-			dispose_late(o, parent_is_late(o, object, mark));
-			fh_object_unclaim(o);
+			dispose_late(late.objects[i], object, mark);
+			fh_object_unclaim(late.objects[i]);
 		}
 	fh_free(late.objects);
 }

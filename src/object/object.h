@@ -50,7 +50,7 @@ enum fh_object_flag {
 	FH_OBJECT_DISPOSING = 1 << 12, /* whoever set it calls the dispose callbacks (L5) */
 	FH_OBJECT_GATHERS = 1 << 13,  /* P: a region of its own has coalesced ranges (extras.h R5) */
 	FH_OBJECT_EXTRAS = 1 << 14,   /* a region's links and extras are there (extras.h R6) */
-	FH_OBJECT_USED = 1 << 15,     /* T: it, or what is below, was shown when it joined what is not, or is being disposed of (rollback: control's) */
+	FH_OBJECT_USED = 1 << 15,     /* T: rollback leaves it to control: it, or what is below, was shown when it joined what is not */
 	/* From this bit on: levels of the type whose init has succeeded, so that a failed birth undoes these. */
 	FH_OBJECT_LEVEL = 1 << 24,
 };

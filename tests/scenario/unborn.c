@@ -7,6 +7,7 @@
 #include "support/text.h"
 
 #include "base/point.h"
+#include "object/machine.h"
 
 static const struct fh_type plain_type = { .name = "plain" };
 
@@ -621,6 +622,83 @@ static void what_is_being_unplugged_leaves_before_its_parent_is_undone(void **un
 	end(m, "");
 }
 
+/* --- What a realize has put below what it made goes with it ----------------------------------- */
+
+static void slot_dispose(struct fh_object *object, void *state)
+{
+	(void)state;
+	fh_reaper_drain(object->machine->reaper);
+	CHECK(finalized == 0);
+	told++;
+}
+
+static const struct fh_type slot_type = { .name = "slot", .dispose = slot_dispose };
+
+static enum fh_code realize_of_slot_fails(struct fh_device *device, void *state,
+					  struct fh_error *err)
+{
+	struct fh_object *slot = fh_object_new_child(device, "slot", &slot_type, err);
+	struct fh_object *card = fh_object_new(fh_object_get_machine(device), &made_type, err);
+
+	(void)state;
+	CHECK(fh_object_add_child(slot, "card", card, err) == FH_OK);
+	fh_object_unref(card);
+	return fh_error_set(err, FH_EIO, "no luck");
+}
+
+static const struct fh_device_ops slot_ops = { .realize = realize_of_slot_fails };
+static const struct fh_type slot_device = {
+	.name = "slot-device", .parent = &fh_device_type, .device = &slot_ops
+};
+
+static void what_was_put_there_stays_until_its_parent_is_disposed_of(void **unused)
+{
+	struct fh_machine *m = begin();
+	struct fh_device *device = fh_device_new(parent, &slot_device, "device", NULL, NULL);
+
+	(void)unused;
+	finalized = told = 0;
+	assert_int_equal(fh_device_realize(device, NULL), FH_EIO);
+	fh_machine_drain(m);
+	assert_int_equal(told, 1);
+	assert_int_equal(finalized, 1);
+	fh_object_dispose(parent);
+	end(m, "");
+}
+
+/* Nothing of it is left for a second try to stumble over. */
+static enum fh_code realize_that_removes_fails(struct fh_device *device, void *state,
+					       struct fh_error *err)
+{
+	struct fh_object *slot = fh_object_new_child(device, "slot", &plain_type, err);
+
+	(void)state;
+	if (!slot)
+		return err->code;
+	fh_object_dispose(fh_object_new_child(slot, "card", &plain_type, err));
+	return fh_error_set(err, FH_EIO, "no luck");
+}
+
+static const struct fh_device_ops removing_ops = { .realize = realize_that_removes_fails };
+static const struct fh_type removing_device = {
+	.name = "removing-device", .parent = &fh_device_type, .device = &removing_ops
+};
+
+static void what_a_realize_removed_itself_is_undone_at_once(void **unused)
+{
+	struct fh_machine *m = begin();
+	struct fh_device *device = fh_device_new(parent, &removing_device, "device", NULL, NULL);
+
+	(void)unused;
+	for (int i = 0; i < 2; i++) {
+		struct fh_error err = FH_ERROR_INIT;
+
+		assert_int_equal(fh_device_realize(device, &err), FH_EIO);
+	}
+	fh_object_dispose(parent);
+	end(m, "");
+}
+
 /* --- Nor is the parent disposed of while a dispose callback of its unborn runs ---------------- */
 
 static void standing_dispose(struct fh_object *object, void *state)
@@ -700,6 +778,8 @@ int main(void)
 		cmocka_unit_test_teardown(parent_waits_for_the_dispose_of_its_unborn, reset),
 		cmocka_unit_test_teardown(nothing_leaves_while_a_realize_that_failed_is_walked,
 					  reset),
+		cmocka_unit_test(what_was_put_there_stays_until_its_parent_is_disposed_of),
+		cmocka_unit_test(what_a_realize_removed_itself_is_undone_at_once),
 		cmocka_unit_test_teardown(
 			what_is_being_unplugged_leaves_before_its_parent_is_undone, reset),
 		cmocka_unit_test_teardown(end_of_a_birth_does_not_wait_for_who_waits_for_it, reset),
