@@ -18,6 +18,12 @@ TAIL = 20  # lines of the console
 WIDTH = 120  # of a stack's lines, columns
 
 
+def heed_signals():
+    """Also where the tests run under nohup, or in the background of a shell."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Terminal:
     """Everything that waits ends early, and says so, if the program ends or hangs."""
 
@@ -31,7 +37,7 @@ class Terminal:
         self.started = self.heard = time.monotonic()
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-            env=dict(os.environ, **(env or {})))
+            preexec_fn=heed_signals, env=dict(os.environ, **(env or {})))
 
     def __enter__(self):
         return self
