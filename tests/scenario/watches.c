@@ -290,7 +290,7 @@ static void target_is_there_while_it_is_told_of(void **unused)
 static void watch_of_a_holder_that_died_first_is_not_told(void **unused)
 {
 	struct fh_machine *m = machine_begin();
-	struct fh_object *object = thing_new(m, "x");
+	struct fh_object *object = fh_object_ref(thing_new(m, "x"));
 	struct fh_object *holder = fh_object_ref(thing_new(m, "holder"));
 	struct tale tales[3] = { 0 };
 
@@ -305,6 +305,7 @@ static void watch_of_a_holder_that_died_first_is_not_told(void **unused)
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(tales[i].told, 0);
 	assert_null(fh_object_watch(object, holder, tell, NULL));
+	fh_object_unref(object);
 	fh_object_unref(holder);
 	finish(m);
 }
