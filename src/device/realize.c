@@ -120,11 +120,14 @@ static struct fh_device *device_of_node(struct fh_heap_node *node)
 	return fh_container_of(node, struct fh_device, unrealize_node);
 }
 
-/*
- * All that is realized in @top's subtree since @since, the latest first (R5); each pinned, or
- * outside of control claimed.
- */
-static void take_realized(struct fh_object *top, uint64_t since, bool claim,
+/* A realize that failed: what is left to control is not undone. */
+struct undo {
+	uint64_t mark;
+	struct fh_heap done; /* what has been unrealized, the last first; each claimed */
+};
+
+/* All that is realized in @top's subtree since @since, the latest first (R5); each pinned. */
+static void take_realized(struct fh_object *top, uint64_t since, const struct undo *undo,
 			  struct fh_heap *ret_heap)
 {
 	struct fh_machine *m = top->machine;
@@ -136,9 +139,10 @@ static void take_realized(struct fh_object *top, uint64_t since, bool claim,
 		if (!fh_object_is_device(o) || !fh_object_has(o, FH_OBJECT_REALIZED) ||
 		    device->unrealizing || device->sequence <= since)
 			continue;
-		if (claim && !fh_object_claim_locked(o, top))
+		if (undo && (fh_object_goes_with_control_locked(o, top, undo->mark) ||
+			     !fh_object_claim_locked(o, top)))
 			continue;
-		if (!claim)
+		if (!undo)
 			fh_object_hold(o);
 		device->unrealizing = true;
 		device->unrealize_node.key = ~device->sequence;
@@ -148,14 +152,14 @@ static void take_realized(struct fh_object *top, uint64_t since, bool claim,
 	fh_lock_release(&m->tree_lock);
 }
 
-/* All of take_realized(); of a realize that failed, they are left in @undone, in that order. */
-static void unrealize_since(struct fh_object *top, uint64_t since, struct fh_heap *undone)
+/* All of take_realized(). @undo: or NULL, in control. */
+static void unrealize_since(struct fh_object *top, uint64_t since, struct undo *undo)
 {
 	struct fh_machine *m = top->machine;
 	struct fh_heap heap = { 0 };
 	struct fh_heap_node *node;
 
-	take_realized(top, since, undone, &heap);
+	take_realized(top, since, undo, &heap);
 	while ((node = fh_heap_pop(&heap))) {
 		struct fh_device *device = device_of_node(node);
 
@@ -164,10 +168,10 @@ static void unrealize_since(struct fh_object *top, uint64_t since, struct fh_hea
 			unrealize_level(device, c);
 		fh_tree_acquire(m);
 		fh_object_clear_flags(&device->object, FH_OBJECT_REALIZED);
-		device->unrealizing = undone;
+		device->unrealizing = undo;
 		fh_lock_release(&m->tree_lock);
-		if (undone)
-			fh_heap_add(undone, node);
+		if (undo)
+			fh_heap_add(&undo->done, node);
 		else
 			fh_object_unhold(&device->object);
 	}
@@ -261,8 +265,7 @@ static struct fh_device *next_to_realize(struct fh_object *top, struct fh_object
 	fh_tree_acquire(m);
 	o = fh_object_next_locked(last && fh_object_is_below_locked(last, top) ? last : top, top);
 	while (o && (!fh_object_is_device(o) || !fh_object_has(o, FH_OBJECT_BORN) ||
-		     fh_object_has(o, FH_OBJECT_REALIZED | FH_OBJECT_HIDDEN |
-					     FH_OBJECT_REQUESTED)))
+		     fh_object_has(o, FH_OBJECT_REALIZED | FH_OBJECT_HIDDEN | FH_OBJECT_REQUESTED)))
 		o = fh_object_next_locked(o, top);
 	if (o)
 		fh_object_hold(o);
@@ -338,17 +341,20 @@ static void realize_undo(struct fh_device *device, uint64_t start, uint64_t mark
 {
 	struct fh_object *object = &device->object;
 	struct fh_machine *m = object->machine;
-	struct fh_heap undone = { 0 };
+	struct undo undo = { .mark = mark };
+	struct fh_late late = { 0 };
 	struct fh_heap_node *node;
 
+	fh_object_claim_late(object, mark, &late);
 	for (const struct fh_class *c = object->class; c; c = c->parent)
 		if (device->levels[c->depth] != 0) {
-			unrealize_since(object, device->levels[c->depth], &undone);
+			unrealize_since(object, device->levels[c->depth], &undo);
 			unrealize_level(device, c);
 		}
-	unrealize_since(object, start, &undone);
+	unrealize_since(object, start, &undo);
 	fh_object_rollback(object, mark);
-	while ((node = fh_heap_pop(&undone))) {
+	fh_object_unclaim_late(&late);
+	while ((node = fh_heap_pop(&undo.done))) {
 		rollback_device(device_of_node(node));
 		fh_object_unclaim(&device_of_node(node)->object);
 	}
@@ -365,8 +371,8 @@ static enum fh_code realize_framed(struct fh_device *device, struct fh_error *er
 
 	if (code != FH_OK)
 		return code;
-	const uint64_t start = atomic_load_explicit(&object->machine->realizations,
-						    memory_order_relaxed);
+	const uint64_t start =
+		atomic_load_explicit(&object->machine->realizations, memory_order_relaxed);
 
 	if (!device->levels)
 		device->levels = fh_zalloc((object->class->depth + 1) * sizeof(*device->levels));

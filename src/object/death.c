@@ -14,9 +14,8 @@
  *     needs a transaction, nor, if there never was such a pin, a drain; it is looked at under the
  *     tree lock, with which a child joins.
  */
-#include <stdlib.h>
+#include "object/death.h"
 
-#include "base/alloc.h"
 #include "base/rcu.h"
 #include "object/machine.h"
 #include "object/pin.h"
@@ -42,7 +41,7 @@ static bool hide_alone(struct fh_object *object)
 	return alone;
 }
 
-static void hide(struct fh_object *top)
+void fh_death_hide(struct fh_object *top)
 {
 	struct fh_machine *m = top->machine;
 
@@ -75,17 +74,25 @@ static void hide(struct fh_object *top)
 
 /* --- Drain (L6.2) --------------------------------------------------------------------------- */
 
-static bool blocked_below(struct fh_object *top)
+bool fh_death_blocked_locked(struct fh_object *top)
 {
-	struct fh_machine *m = top->machine;
-	bool any = false;
-
-	fh_tree_acquire(m);
-	for (struct fh_object *o = top; o && !any; o = fh_object_next_locked(o, top))
+	for (struct fh_object *o = top; o; o = fh_object_next_locked(o, top))
 		/* Acquire: what a callback did precedes what its device's unrealize sees. */
-		any = atomic_load_explicit(&o->blocked, memory_order_acquire) != 0;
-	fh_lock_release(&m->tree_lock);
-	return any;
+		if (atomic_load_explicit(&o->blocked, memory_order_acquire) != 0)
+			return true;
+	return false;
+}
+
+/* False: something in it is blocked or claimed. */
+static bool take_drained(struct fh_object *top)
+{
+	fh_tree_acquire(top->machine);
+	const bool drained = !fh_death_blocked_locked(top);
+
+	if (drained)
+		fh_object_set_flags(top, FH_OBJECT_TAKEN);
+	fh_lock_release(&top->machine->tree_lock);
+	return drained;
 }
 
 /*
@@ -102,7 +109,7 @@ static void drain(struct fh_object *top)
 	for (;;) {
 		const uint32_t key = fh_gate_enter(&m->drained);
 
-		if (!blocked_below(top))
+		if (take_drained(top))
 			break;
 		fh_gate_wait(&m->drained, key, FH_WAIT_FOREVER);
 	}
@@ -249,6 +256,20 @@ static void tell_of_the_dead(struct fh_object *object)
 	fh_concern_notify_below(object);
 }
 
+/* Not exposed: then it stays so (R5), as nobody claims what is taken. */
+static bool take_alone(struct fh_object *object)
+{
+	if (fh_object_has(object, FH_OBJECT_EXPOSED))
+		return false;
+	fh_tree_acquire(object->machine);
+	const bool alone = !fh_object_has(object, FH_OBJECT_EXPOSED);
+
+	if (alone)
+		fh_object_set_flags(object, FH_OBJECT_TAKEN);
+	fh_lock_release(&object->machine->tree_lock);
+	return alone;
+}
+
 void fh_object_dispose_now(struct fh_object *object)
 {
 	struct fh_machine *m = object->machine;
@@ -256,15 +277,15 @@ void fh_object_dispose_now(struct fh_object *object)
 	if (fh_object_has(object, FH_OBJECT_LEFT)) {
 		tell_of_the_dead(object);
 	} else {
-		const bool exposed = fh_object_has(object, FH_OBJECT_EXPOSED);
+		const bool exposed = !take_alone(object);
 
 		/* Hidden it is, but whoever did it may not have published that. */
 		if (exposed)
-			hide(object);
+			fh_death_hide(object);
 		if (exposed || fh_holding_is_there(object))
 			drain(object);
 		fh_concern_revoke_below(object);
-		if (fh_object_has(object, FH_OBJECT_EXPOSED))
+		if (exposed)
 			m->ops->unrealize(object);
 		FH_POINT("dispose.before-detach");
 		detach(object);
@@ -275,8 +296,7 @@ void fh_object_dispose_now(struct fh_object *object)
 	fh_object_unhold(object);
 }
 
-/* Of what was never shown: nothing to drain, on any thread. The rest as for leave_one(). */
-static void dispose_unseen(struct fh_object *object, bool in_tree, bool keep)
+void fh_death_unseen(struct fh_object *object, bool in_tree, bool keep)
 {
 	fh_object_set_flags(object, FH_OBJECT_REQUESTED | FH_OBJECT_HIDDEN);
 	object->machine->ops->unrealize(object);
@@ -285,8 +305,7 @@ static void dispose_unseen(struct fh_object *object, bool in_tree, bool keep)
 	leave(object, in_tree, keep);
 }
 
-/* Regions, lines, timers. Whoever set REQUESTED comes here, with a pin. */
-static void dispose_immediate(struct fh_object *object, bool keep)
+void fh_death_immediate(struct fh_object *object, bool keep)
 {
 	struct fh_machine *m = object->machine;
 
@@ -357,13 +376,13 @@ void fh_object_last_unref(struct fh_object *object)
 	}
 	FH_POINT("unref.last");
 	if (object->class->core->immediate) {
-		dispose_immediate(object, false);
+		fh_death_immediate(object, false);
 		fh_object_unhold(object);
 	} else if (!fh_object_has(object, FH_OBJECT_EXPOSED) && !may_be_called) {
-		dispose_unseen(object, false, false);
+		fh_death_unseen(object, false, false);
 		fh_object_unhold(object);
 	} else {
-		hide(object);
+		fh_death_hide(object);
 		fh_control_queue(object);
 		fh_machine_kick(object->machine);
 	}
@@ -410,7 +429,7 @@ void fh_object_dispose(FH_ANY any)
 	if (object->class->core->immediate) {
 		if (first) {
 			fh_object_hold(object);
-			dispose_immediate(object, false);
+			fh_death_immediate(object, false);
 			fh_object_unhold(object);
 		}
 		return;
@@ -421,7 +440,7 @@ void fh_object_dispose(FH_ANY any)
 		fh_object_hold(object); /* the queue's (L1) */
 	else if (fh_object_has(object, FH_OBJECT_LEFT) || !try_hold(object))
 		return; /* asked for by somebody else, who was done before this is */
-	hide(object);
+	fh_death_hide(object);
 	if (first && !wait)
 		fh_control_queue(object);
 	FH_POINT("dispose.requested");
@@ -436,241 +455,4 @@ void fh_object_dispose(FH_ANY any)
 		}
 		fh_object_unhold(object);
 	}
-}
-
-/* --- Failed births (L7) --------------------------------------------------------------------- */
-
-uint64_t fh_object_mark(struct fh_object *object)
-{
-	struct fh_machine *m = object->machine;
-
-	fh_ledger_acquire(m);
-	const uint64_t mark = m->orders;
-
-	fh_lock_release(&m->ledger_lock);
-	fh_holding_mark(object);
-	fh_concern_mark(object);
-	fh_properties_mark_links(object);
-	fh_properties_mark_own(object);
-	return mark;
-}
-
-/* As if a callback of it had blocked: a drain waits. Tree lock held. */
-static void claim_locked(struct fh_object *object)
-{
-	fh_object_hold(object);
-	/* Relaxed: under the tree lock, as the look at it. */
-	atomic_fetch_add_explicit(&object->blocked, 1, memory_order_relaxed);
-}
-
-bool fh_object_claim_locked(struct fh_object *object, const struct fh_object *top)
-{
-	for (const struct fh_object *o = object; o != top; o = o->parent)
-		if (fh_object_has(o, FH_OBJECT_REQUESTED))
-			return false;
-	/* This flag brings about a drain if it is disposed of itself. */
-	fh_object_set_flags(object, FH_OBJECT_EXPOSED);
-	claim_locked(object);
-	return true;
-}
-
-void fh_object_unclaim(struct fh_object *object)
-{
-	/* Release: pairs with the acquire in blocked_below(). */
-	if (atomic_fetch_sub_explicit(&object->blocked, 1, memory_order_acq_rel) == 1)
-		fh_gate_open(&object->machine->drained);
-	fh_object_unhold(object);
-}
-
-struct late {
-	struct fh_object **objects; /* each claimed */
-	size_t count, room;
-	bool contested; /* there are some that could not be claimed */
-	bool used;	/* there are some that were shown elsewhere */
-};
-
-static int compare_late(const void *a, const void *b)
-{
-	const struct fh_object *x = *(struct fh_object *const *)a;
-	const struct fh_object *y = *(struct fh_object *const *)b;
-
-	return x->order > y->order ? -1 : x->order < y->order;
-}
-
-/* @object is not this thread's to undo, nor is what goes with it below @top. Tree lock held. */
-static void leave_to_control_locked(struct fh_object *object, struct fh_object *top, uint64_t mark)
-{
-	for (struct fh_object *o = object->parent; o != top; o = o->parent)
-		if (o->order > mark)
-			fh_object_set_flags(o, FH_OBJECT_USED);
-}
-
-/* What came below @top after the mark, the last first. Tree lock held. */
-static void take_late_locked(struct fh_object *top, uint64_t mark, struct late *ret)
-{
-	ret->count = 0;
-	ret->contested = ret->used = false;
-	for (struct fh_object *o = fh_object_next_locked(top, top); o;
-	     o = fh_object_next_locked(o, top)) {
-		if (o->order <= mark)
-			continue;
-		if (!fh_object_claim_locked(o, top)) {
-			ret->contested = true;
-			/* Its dispose callbacks may be running, and find their parent whole. */
-			if (fh_object_has(o, FH_OBJECT_DETACHED) && !o->class->core->immediate)
-				leave_to_control_locked(o, top, mark);
-			continue;
-		}
-		if (fh_object_has(o, FH_OBJECT_USED)) {
-			ret->used = true;
-			leave_to_control_locked(o, top, mark);
-		}
-		if (ret->count == ret->room) {
-			ret->room = ret->room ? ret->room * 2 : 16;
-			ret->objects =
-				fh_realloc(ret->objects, ret->room * sizeof(*ret->objects));
-		}
-		ret->objects[ret->count++] = o;
-	}
-	if (ret->count > 0)
-		qsort(ret->objects, ret->count, sizeof(*ret->objects), compare_late);
-}
-
-/* False: nothing. */
-static bool take_late(struct fh_object *top, uint64_t mark, struct late *ret)
-{
-	fh_tree_acquire(top->machine);
-	take_late_locked(top, mark, ret);
-	fh_lock_release(&top->machine->tree_lock);
-	return ret->count > 0;
-}
-
-/* Control disposes of something between @object and @top as a whole. Tree lock held. */
-static bool goes_with_control_locked(const struct fh_object *object, const struct fh_object *top,
-				     uint64_t mark)
-{
-	for (const struct fh_object *o = object->parent; o && o != top; o = o->parent)
-		if (o->order > mark && fh_object_has(o, FH_OBJECT_USED))
-			return true;
-	return false;
-}
-
-/* Claimed. */
-static void dispose_late(struct fh_object *object, const struct fh_object *top, uint64_t mark)
-{
-	struct fh_machine *m = object->machine;
-
-	fh_tree_acquire(m);
-	const struct fh_object *parent = object->parent;
-	const bool keep = parent && parent != top && parent->order > mark; /* it goes as well */
-	const bool with_control = goes_with_control_locked(object, top, mark);
-
-	fh_lock_release(&m->tree_lock);
-	if (with_control)
-		return;
-	if (object->class->core->immediate) {
-		if (!(fh_object_set_flags(object, FH_OBJECT_REQUESTED) & FH_OBJECT_REQUESTED))
-			dispose_immediate(object, keep);
-	} else if (fh_object_has(object, FH_OBJECT_USED)) {
-		/* Callbacks of what was put there may run: control drains it. A realize never waits. */
-		fh_object_dispose(object);
-	} else if (!fh_object_has(object, FH_OBJECT_LEFT)) {
-		dispose_unseen(object, true, keep);
-	}
-}
-
-void fh_object_rollback(struct fh_object *object, uint64_t mark)
-{
-	struct late late = { 0 };
-
-	/* Again, as callbacks of what is disposed of may have made more. */
-	while (take_late(object, mark, &late))
-		for (size_t i = 0; i < late.count; i++) {
-			dispose_late(late.objects[i], object, mark);
-			fh_object_unclaim(late.objects[i]);
-		}
-	fh_free(late.objects);
-}
-
-void fh_object_rollback_own(struct fh_object *object)
-{
-	fh_properties_rollback_links(object);
-	fh_properties_rollback_own(object);
-	fh_holding_rollback(object);
-	fh_concern_rollback(object);
-}
-
-/*
- * An owner that is no device is shown from the start (L7): callbacks below it, or in its name (R5),
- * may be running.
- */
-static bool may_be_in_use(struct fh_object *object)
-{
-	return !object->class->core->hidden_at_birth &&
-	       (fh_object_has(object, FH_OBJECT_EXPOSED) || fh_holding_may_call(object)) &&
-	       fh_object_has(object, FH_OBJECT_SHOWN | FH_OBJECT_HIDDEN);
-}
-
-/*
- * All of it claimed, for the calling thread to undo; whoever disposes of something above waits.
- * False: somebody does so already, or is at work in a part of it, so that control has to do the
- * whole.
- */
-static bool take_unborn(struct fh_object *object, struct late *ret, bool *ret_in_tree)
-{
-	struct fh_machine *m = object->machine;
-
-	fh_tree_acquire(m);
-	/* Relaxed: what counts here did so under this lock, or is refused as REQUESTED is set. */
-	bool mine = !fh_object_has(object, FH_OBJECT_HIDDEN) && !may_be_in_use(object) &&
-		    atomic_load_explicit(&object->blocked, memory_order_relaxed) == 0;
-
-	if (mine) {
-		take_late_locked(object, 0, ret);
-		mine = !ret->contested && !ret->used;
-	}
-	if (mine) {
-		claim_locked(object);
-		/* Nobody shows it from here on. */
-		fh_object_set_flags(object, FH_OBJECT_HIDDEN);
-	}
-	*ret_in_tree = object->parent;
-	fh_lock_release(&m->tree_lock);
-	return mine;
-}
-
-static void abort_unseen(struct fh_object *object)
-{
-	struct fh_thread *t = fh_thread_self();
-	struct late late = { 0 };
-	bool in_tree;
-	const bool mine = take_unborn(object, &late, &in_tree);
-
-	if (mine) {
-		/* Control may be waiting for the claims: nothing called here waits for it. */
-		t->undoing++;
-		dispose_unseen(object, in_tree, false);
-		t->undoing--;
-	} else {
-		hide(object);
-		fh_object_hold(object); /* the queue's (L1) */
-		fh_control_queue(object);
-		fh_machine_kick(object->machine);
-	}
-	for (size_t i = 0; i < late.count; i++)
-		fh_object_unclaim(late.objects[i]);
-	if (mine)
-		fh_object_unclaim(object);
-	fh_free(late.objects);
-}
-
-void fh_object_abort_birth(struct fh_object *object)
-{
-	fh_object_settle(object, 0);
-	if (may_be_in_use(object))
-		fh_object_dispose(object);
-	/* Whoever asks first has it done: if that was another thread, control does. */
-	else if (!(fh_object_set_flags(object, FH_OBJECT_REQUESTED) & FH_OBJECT_REQUESTED))
-		abort_unseen(object);
-	fh_object_unref(object);
 }

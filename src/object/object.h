@@ -51,6 +51,7 @@ enum fh_object_flag {
 	FH_OBJECT_GATHERS = 1 << 13,  /* P: a region of its own has coalesced ranges (extras.h R5) */
 	FH_OBJECT_EXTRAS = 1 << 14,   /* a region's links and extras are there (extras.h R6) */
 	FH_OBJECT_USED = 1 << 15,     /* T: rollback leaves it to control: it, or what is below, was shown when it joined what is not */
+	FH_OBJECT_TAKEN = 1 << 16,    /* T: somebody is past the drain of it, with all below: nobody else claims any of that */
 	/* From this bit on: levels of the type whose init has succeeded, so that a failed birth undoes these. */
 	FH_OBJECT_LEVEL = 1 << 24,
 };
@@ -203,7 +204,7 @@ static inline void fh_owner_unpin(struct fh_object *object, struct fh_object *ow
 		fh_object_unhold(owner);
 }
 
-/* --- Death (death.c) ------------------------------------------------------------------------ */
+/* --- Death (death.c; undo.c) ---------------------------------------------------------------- */
 
 /*
  * The birth is over; @flags are set in the same moment. What is disposed of before, as when its parent
@@ -213,21 +214,37 @@ static inline void fh_owner_unpin(struct fh_object *object, struct fh_object *ow
 bool fh_object_settle(struct fh_object *object, uint32_t flags);
 
 /*
- * Undo a realize that failed half way. fh_object_rollback() disposes of everything below @object
- * that was made or put there after the mark, in reverse and without a drain, since none of it was
- * ever shown; what was, before it was put there, it leaves to control. fh_object_rollback_own()
- * ends the pins and watches in its name that were made since, and puts its link properties back.
- */
-uint64_t fh_object_mark(struct fh_object *object);
-void fh_object_rollback(struct fh_object *object, uint64_t mark);
-void fh_object_rollback_own(struct fh_object *object);
-/*
- * What is undone outside of control is claimed before: whoever asks for its dispose from then on waits
- * until fh_object_unclaim(). False: it has been asked for, of the object or of what lies between it
- * and @top, so that control has it or will. Tree lock held.
+ * What is undone outside of control is claimed before: whoever disposes of it waits in the drain until
+ * fh_object_unclaim(). False: they are past that, with the object or with what lies between it and
+ * @top. Tree lock held.
  */
 bool fh_object_claim_locked(struct fh_object *object, const struct fh_object *top);
 void fh_object_unclaim(struct fh_object *object);
+
+/* What came below an object after a mark, with all that is below that. */
+struct fh_late {
+	struct fh_object **objects; /* each claimed; the last first */
+	size_t count, room;
+	bool contested; /* there are some that could not be claimed */
+	bool used;	/* there are some that were shown elsewhere */
+};
+
+/*
+ * Undo a realize that failed half way. fh_object_rollback() disposes of everything below @object
+ * that was made or put there after the mark, in reverse and without a drain, since none of it was
+ * ever shown. What was, before it was put there, or is in others' hands goes with control, and
+ * with it what that is below of: decided by fh_object_claim_late(), for what is there then.
+ * fh_object_rollback_own() ends the pins and watches in the object's name that were made since, and
+ * puts its link properties back.
+ */
+uint64_t fh_object_mark(struct fh_object *object);
+void fh_object_claim_late(struct fh_object *object, uint64_t mark, struct fh_late *ret);
+void fh_object_unclaim_late(struct fh_late *late);
+void fh_object_rollback(struct fh_object *object, uint64_t mark);
+void fh_object_rollback_own(struct fh_object *object);
+/* Whether @object, or what it lies below, below @top, is left to control so. Tree lock held. */
+bool fh_object_goes_with_control_locked(const struct fh_object *object,
+					const struct fh_object *top, uint64_t mark);
 /* The end of an object whose birth failed; takes the creator's ref. */
 void fh_object_abort_birth(struct fh_object *object);
 /* The last ref went; its pin passes over. */

@@ -101,12 +101,26 @@ static void what_is_in_use_does_not_join_what_was_drained(void **unused)
 }
 
 static struct fh_object *adopted;
-static bool deeper; /* below something else that was made */
+static struct probe_hooks *adopted_hooks;
+static bool in_realize; /* it is made and in use no sooner than in the realize that takes it in */
+static bool deeper;	/* it is put below something else that was made */
+static struct worker in_use;
+
+static void make_adopted(struct fh_machine *m)
+{
+	adopted = fh_object_new(m, &plain_type, NULL);
+	probe_plug(adopted, "child", adopted_hooks, CHILD);
+	fh_point_arm("test.read");
+	worker_start(&in_use, run_load, m);
+	CHECK(fh_point_wait("test.read"));
+}
 
 static enum fh_code adopt_and_fail(struct probe *probe, struct fh_error *err)
 {
 	struct fh_object *above = (struct fh_object *)probe->device;
 
+	if (in_realize)
+		make_adopted(fh_object_get_machine(above));
 	if (deeper)
 		above = fh_object_new_child(probe->device, "slot", &plain_type, NULL);
 	CHECK(fh_object_add_child(above, "board", adopted, NULL) == FH_OK);
@@ -130,20 +144,18 @@ static void in_use_when_a_realize_fails(void)
 		{ .realize = adopt_and_fail, .arg = m },
 		{ .read = read_stands, .unrealize = unrealize_alone }
 	};
-	struct worker plugger, reader;
+	struct worker plugger;
 
-	adopted = fh_object_new(m, &plain_type, NULL);
-	probe_plug(adopted, "child", &hooks[1], CHILD);
-	fh_point_arm("test.read");
-	worker_start(&reader, run_load, m);
-	assert_true(fh_point_wait("test.read"));
+	adopted_hooks = &hooks[1];
+	if (!in_realize)
+		make_adopted(m);
 	worker_start(&plugger, run_plug, &hooks[0]);
 	/* The unplug waits. */
 	assert_false(worker_done_within(&plugger, 50));
 	load32(m, CHILD, FH_TX_DECODE_ERROR);
 	assert_int_equal(hooks[1].unrealized, 0);
 	fh_point_release("test.read");
-	worker_join(&reader);
+	worker_join(&in_use);
 	worker_join(&plugger);
 	assert_int_equal(hooks[1].unrealized, 1);
 	adopted = fh_object_unref(adopted);
@@ -154,8 +166,9 @@ static void in_use_when_a_realize_fails(void)
 static void what_is_in_use_is_drained_when_a_realize_that_took_it_fails(void **unused)
 {
 	(void)unused;
-	for (int way = 0; way < 2; way++) {
-		deeper = way;
+	for (int way = 0; way < 4; way++) {
+		deeper = way & 1;
+		in_realize = way & 2;
 		in_use_when_a_realize_fails();
 	}
 }

@@ -548,39 +548,61 @@ static void nothing_leaves_while_a_realize_that_failed_is_walked(void **unused)
 
 /* --- Nor does it go before what another thread unplugs below it has left ---------------------- */
 
-static struct fh_object *lower;
+static struct fh_object *lower, *upper;
 static struct worker unplugger;
-static _Atomic bool upper_gone; /* disposed of */
+static const char *unplug_stops; /* the point at which */
+static bool in_callback;	 /* of the lower */
+static bool upper_gone;		 /* disposed of */
+static unsigned lower_gone;
+
+/* Its parent is there, and whole; no other callback of it runs. */
+static void lower_callback(struct fh_object *object, const char *point)
+{
+	struct fh_object *above = fh_object_find_parent(object);
+
+	CHECK(above && !upper_gone && !in_callback);
+	in_callback = true;
+	FH_POINT(point);
+	CHECK(!upper_gone);
+	in_callback = false;
+	fh_object_unref(above);
+}
+
+static void lower_unrealize(struct fh_device *device, void *state)
+{
+	(void)state;
+	lower_callback((struct fh_object *)device, "test.unrealize");
+}
 
 static void lower_dispose(struct fh_object *object, void *state)
 {
 	(void)state;
-	FH_POINT("test.inner");
-	struct fh_object *above = fh_object_find_parent(object);
-
-	CHECK(above && !upper_gone);
-	fh_object_unref(above);
+	lower_callback(object, "test.dispose");
+	lower_gone++;
 }
 
-static const struct fh_type lower_type = { .name = "lower", .dispose = lower_dispose };
-
-static enum fh_code upper_init(struct fh_object *object, void *state, struct fh_error *err)
-{
-	(void)state;
-	lower = fh_object_ref(fh_object_new_child(object, "lower", &lower_type, err));
-	return FH_OK;
-}
+static const struct fh_device_ops lower_ops = { .unrealize = lower_unrealize };
+static const struct fh_type lower_type = {
+	.name = "lower", .parent = &fh_device_type, .device = &lower_ops, .dispose = lower_dispose
+};
 
 static void upper_dispose(struct fh_object *object, void *state)
 {
 	(void)object;
 	(void)state;
+	CHECK(lower_gone == 1);
 	upper_gone = true;
 }
 
 static const struct fh_type upper_type = {
-	.name = "upper", .init = upper_init, .dispose = upper_dispose
+	.name = "upper", .parent = &fh_device_type, .dispose = upper_dispose
 };
+
+static void make_upper(struct fh_machine *m)
+{
+	upper = fh_object_new(m, &upper_type, NULL);
+	lower = fh_object_ref(fh_device_plug(upper, &lower_type, "lower", NULL, NULL));
+}
 
 static void run_dispose_of_the_lower(void *unused)
 {
@@ -588,14 +610,21 @@ static void run_dispose_of_the_lower(void *unused)
 	fh_object_dispose(lower);
 }
 
+static void unplug_the_lower(void)
+{
+	fh_point_arm(unplug_stops);
+	worker_start(&unplugger, run_dispose_of_the_lower, NULL);
+	CHECK(fh_point_wait(unplug_stops));
+}
+
 static enum fh_code realize_with_upper_fails(struct fh_device *device, void *state,
 					     struct fh_error *err)
 {
 	(void)state;
-	CHECK(fh_object_new_child(device, "upper", &upper_type, err));
-	fh_point_arm("test.inner");
-	worker_start(&unplugger, run_dispose_of_the_lower, NULL);
-	CHECK(fh_point_wait("test.inner"));
+	if (!upper)
+		make_upper(fh_object_get_machine(device));
+	CHECK(fh_object_add_child(device, "upper", upper, NULL) == FH_OK);
+	unplug_the_lower();
 	return fh_error_set(err, FH_EIO, "no luck");
 }
 
@@ -604,22 +633,48 @@ static const struct fh_type upper_device = {
 	.name = "upper-device", .parent = &fh_device_type, .device = &upper_ops
 };
 
-static void what_is_being_unplugged_leaves_before_its_parent_is_undone(void **unused)
+/* @old: made before the realize, and put there by it. */
+static void unplugged_below_what_is_undone(bool old, bool at_once)
 {
 	struct fh_machine *m = begin();
 	struct fh_device *device = fh_device_new(parent, &upper_device, "device", NULL, NULL);
 
-	(void)unused;
-	upper_gone = false;
+	upper_gone = in_callback = false;
+	lower_gone = 0;
+	upper = lower = NULL;
+	if (old)
+		make_upper(m);
 	assert_int_equal(fh_device_realize(device, NULL), FH_EIO);
-	assert_false(upper_gone);
-	fh_point_release("test.inner");
+	assert_int_equal(upper_gone, at_once);
+	fh_point_release(unplug_stops);
 	worker_join(&unplugger);
 	fh_machine_drain(m);
 	assert_true(upper_gone);
+	assert_int_equal(lower_gone, 1);
 	lower = fh_object_unref(lower);
+	upper = fh_object_unref(upper);
 	fh_object_dispose(parent);
 	end(m, "");
+}
+
+static void what_is_being_unplugged_leaves_before_its_parent_is_undone(void **unused)
+{
+	(void)unused;
+	for (int old = 0; old < 2; old++) {
+		unplug_stops = "test.unrealize";
+		unplugged_below_what_is_undone(old, false);
+		unplug_stops = "test.dispose";
+		unplugged_below_what_is_undone(old, false);
+	}
+}
+
+/* Who unplugs it finds it done. */
+static void what_is_to_be_unplugged_is_undone_with_its_parent(void **unused)
+{
+	(void)unused;
+	unplug_stops = "drain.before-count";
+	for (int old = 0; old < 2; old++)
+		unplugged_below_what_is_undone(old, true);
 }
 
 /* --- What a realize has put below what it made goes with it ----------------------------------- */
@@ -782,6 +837,7 @@ int main(void)
 		cmocka_unit_test(what_a_realize_removed_itself_is_undone_at_once),
 		cmocka_unit_test_teardown(
 			what_is_being_unplugged_leaves_before_its_parent_is_undone, reset),
+		cmocka_unit_test_teardown(what_is_to_be_unplugged_is_undone_with_its_parent, reset),
 		cmocka_unit_test_teardown(end_of_a_birth_does_not_wait_for_who_waits_for_it, reset),
 	};
 

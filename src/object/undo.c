@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is undone on the thread on which it failed (L7): a realize, or a birth. Nothing of that was
+ * shown, so that there is nothing to drain.
+ *
+ * R1. What is undone is claimed. That is counted like a callback that blocks, so that whoever
+ *     disposes of it, or of something above, waits for it in the drain (L6) and finds it done. Who
+ *     is past the drain has set TAKEN, under the same lock: nothing of that can be claimed.
+ * R2. What is not this thread's to undo is disposed of by control: what was shown before it was put
+ *     there, as callbacks of it may run; what is taken already; and what came late and has such a
+ *     thing below it, with all the rest that is below that: children leave before their parents, in
+ *     one order.
+ * R3. What has come late goes with all below it, also with what is older. All of it stays claimed,
+ *     and so in memory, until the whole is undone.
+ */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "object/death.h"
+#include "object/machine.h"
+#include "object/pin.h"
+
+/* --- Claims --------------------------------------------------------------------------------- */
+
+/* As if a callback of it had blocked: a drain waits. Tree lock held. */
+static void claim_locked(struct fh_object *object)
+{
+	fh_object_hold(object);
+	/* Relaxed: under the tree lock, as the look at it. */
+	atomic_fetch_add_explicit(&object->blocked, 1, memory_order_relaxed);
+}
+
+bool fh_object_claim_locked(struct fh_object *object, const struct fh_object *top)
+{
+	for (const struct fh_object *o = object; o != top; o = o->parent)
+		if (fh_object_has(o, FH_OBJECT_TAKEN))
+			return false;
+	/* This flag brings about a drain if it is disposed of itself. */
+	fh_object_set_flags(object, FH_OBJECT_EXPOSED);
+	claim_locked(object);
+	return true;
+}
+
+void fh_object_unclaim(struct fh_object *object)
+{
+	/* Release: pairs with the acquire in fh_death_blocked_locked(). */
+	if (atomic_fetch_sub_explicit(&object->blocked, 1, memory_order_acq_rel) == 1)
+		fh_gate_open(&object->machine->drained);
+	fh_object_unhold(object);
+}
+
+/* --- A realize (L7) ------------------------------------------------------------------------- */
+
+uint64_t fh_object_mark(struct fh_object *object)
+{
+	struct fh_machine *m = object->machine;
+
+	fh_ledger_acquire(m);
+	const uint64_t mark = m->orders;
+
+	fh_lock_release(&m->ledger_lock);
+	fh_holding_mark(object);
+	fh_concern_mark(object);
+	fh_properties_mark_links(object);
+	fh_properties_mark_own(object);
+	return mark;
+}
+
+static int compare_late(const void *a, const void *b)
+{
+	const struct fh_object *x = *(struct fh_object *const *)a;
+	const struct fh_object *y = *(struct fh_object *const *)b;
+
+	return x->order > y->order ? -1 : x->order < y->order;
+}
+
+/* @object came after the mark, or goes with something that did. Tree lock held. */
+static bool is_late_locked(const struct fh_object *object, const struct fh_object *top,
+			   uint64_t mark)
+{
+	for (const struct fh_object *o = object; o != top; o = o->parent)
+		if (o->order > mark)
+			return true;
+	return false;
+}
+
+/* @object is not this thread's to undo, nor is what goes with it below @top. Tree lock held. */
+static void leave_to_control_locked(struct fh_object *object, struct fh_object *top, uint64_t mark)
+{
+	for (struct fh_object *o = object->parent; o != top; o = o->parent)
+		if (o->order > mark)
+			fh_object_set_flags(o, FH_OBJECT_USED);
+}
+
+static void late_add(struct fh_late *late, struct fh_object *object)
+{
+	if (late->count == late->room) {
+		late->room = late->room ? late->room * 2 : 16;
+		late->objects = fh_realloc(late->objects, late->room * sizeof(*late->objects));
+	}
+	late->objects[late->count++] = object;
+}
+
+/* Tree lock held. */
+static void take_late_locked(struct fh_object *top, uint64_t mark, struct fh_late *ret)
+{
+	ret->count = 0;
+	ret->contested = ret->used = false;
+	for (struct fh_object *o = fh_object_next_locked(top, top); o;
+	     o = fh_object_next_locked(o, top)) {
+		if (!is_late_locked(o, top, mark))
+			continue;
+		const bool mine = fh_object_claim_locked(o, top);
+		const bool used = mine && fh_object_has(o, FH_OBJECT_USED);
+
+		if (mine)
+			late_add(ret, o);
+		if (!mine || used)
+			leave_to_control_locked(o, top, mark);
+		ret->contested |= !mine;
+		ret->used |= used;
+	}
+	if (ret->count > 0)
+		qsort(ret->objects, ret->count, sizeof(*ret->objects), compare_late);
+}
+
+void fh_object_claim_late(struct fh_object *object, uint64_t mark, struct fh_late *ret)
+{
+	fh_tree_acquire(object->machine);
+	take_late_locked(object, mark, ret);
+	fh_lock_release(&object->machine->tree_lock);
+}
+
+void fh_object_unclaim_late(struct fh_late *late)
+{
+	for (size_t i = 0; i < late->count; i++)
+		fh_object_unclaim(late->objects[i]);
+	fh_free(late->objects);
+}
+
+bool fh_object_goes_with_control_locked(const struct fh_object *object, const struct fh_object *top,
+					uint64_t mark)
+{
+	for (const struct fh_object *o = object; o && o != top; o = o->parent)
+		if (o->order > mark && fh_object_has(o, FH_OBJECT_USED))
+			return true;
+	return false;
+}
+
+/* Claimed. True: something has happened. */
+static bool dispose_late(struct fh_object *object, const struct fh_object *top, uint64_t mark)
+{
+	struct fh_machine *m = object->machine;
+
+	fh_tree_acquire(m);
+	const struct fh_object *parent = object->parent;
+	const bool keep = parent && is_late_locked(parent, top, mark);
+	const bool with_another = object->order <= mark ||
+				  fh_object_goes_with_control_locked(parent, top, mark);
+	const bool used = fh_object_has(object, FH_OBJECT_USED);
+
+	fh_lock_release(&m->tree_lock);
+	if (with_another)
+		return false;
+	if (object->class->core->immediate) {
+		if (fh_object_set_flags(object, FH_OBJECT_REQUESTED) & FH_OBJECT_REQUESTED)
+			return false;
+		fh_death_immediate(object, keep);
+	} else if (used) {
+		/* Callbacks of what was put there may run: control drains it. A realize never waits. */
+		if (fh_object_has(object, FH_OBJECT_REQUESTED))
+			return false;
+		fh_object_dispose(object);
+	} else {
+		if (fh_object_has(object, FH_OBJECT_LEFT))
+			return false;
+		fh_death_unseen(object, true, keep);
+	}
+	return true;
+}
+
+void fh_object_rollback(struct fh_object *object, uint64_t mark)
+{
+	bool any;
+
+	/* Again, as callbacks of what is disposed of may have made more. */
+	do {
+		struct fh_late late = { 0 };
+
+		any = false;
+		fh_object_claim_late(object, mark, &late);
+		for (size_t i = 0; i < late.count; i++)
+			any |= dispose_late(late.objects[i], object, mark);
+		fh_object_unclaim_late(&late);
+	} while (any);
+}
+
+void fh_object_rollback_own(struct fh_object *object)
+{
+	fh_properties_rollback_links(object);
+	fh_properties_rollback_own(object);
+	fh_holding_rollback(object);
+	fh_concern_rollback(object);
+}
+
+/* --- A birth (L7) --------------------------------------------------------------------------- */
+
+/*
+ * An owner that is no device is shown from the start (L7): callbacks below it, or in its name (R5),
+ * may be running.
+ */
+static bool may_be_in_use(struct fh_object *object)
+{
+	return !object->class->core->hidden_at_birth &&
+	       (fh_object_has(object, FH_OBJECT_EXPOSED) || fh_holding_may_call(object)) &&
+	       fh_object_has(object, FH_OBJECT_SHOWN | FH_OBJECT_HIDDEN);
+}
+
+/*
+ * All of it claimed, for the calling thread to undo; whoever disposes of something above waits.
+ * False: somebody does so already, or is at work in a part of it, so that control has to do the
+ * whole.
+ */
+static bool take_unborn(struct fh_object *object, struct fh_late *ret, bool *ret_in_tree)
+{
+	struct fh_machine *m = object->machine;
+
+	fh_tree_acquire(m);
+	/* What counts here did so under this lock, or is refused as REQUESTED is set. */
+	bool mine = !fh_object_has(object, FH_OBJECT_HIDDEN) && !may_be_in_use(object) &&
+		    !fh_death_blocked_locked(object);
+
+	if (mine) {
+		take_late_locked(object, 0, ret);
+		mine = !ret->contested && !ret->used;
+	}
+	if (mine) {
+		claim_locked(object);
+		/* Nobody shows it from here on. */
+		fh_object_set_flags(object, FH_OBJECT_HIDDEN | FH_OBJECT_TAKEN);
+	}
+	*ret_in_tree = object->parent;
+	fh_lock_release(&m->tree_lock);
+	return mine;
+}
+
+static void abort_unseen(struct fh_object *object)
+{
+	struct fh_thread *t = fh_thread_self();
+	struct fh_late late = { 0 };
+	bool in_tree;
+	const bool mine = take_unborn(object, &late, &in_tree);
+
+	if (mine) {
+		/* Control may be waiting for the claims: nothing called here waits for it. */
+		t->undoing++;
+		fh_death_unseen(object, in_tree, false);
+		t->undoing--;
+	} else {
+		fh_death_hide(object);
+		fh_object_hold(object); /* the queue's (L1) */
+		fh_control_queue(object);
+		fh_machine_kick(object->machine);
+	}
+	fh_object_unclaim_late(&late);
+	if (mine)
+		fh_object_unclaim(object);
+}
+
+void fh_object_abort_birth(struct fh_object *object)
+{
+	fh_object_settle(object, 0);
+	if (may_be_in_use(object))
+		fh_object_dispose(object);
+	/* Whoever asks first has it done: if that was another thread, control does. */
+	else if (!(fh_object_set_flags(object, FH_OBJECT_REQUESTED) & FH_OBJECT_REQUESTED))
+		abort_unseen(object);
+	fh_object_unref(object);
+}
