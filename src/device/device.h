@@ -117,8 +117,9 @@ void fh_bus_leave(struct fh_device *device, bool only_by_realize);
 bool fh_frame_begin(struct fh_frame *frame, struct fh_object *owner);
 void fh_frame_end(struct fh_frame *frame);
 
-/* fh_machine_ops.unrealize. */
+/* fh_machine_ops.unrealize and .may_join. */
 void fh_device_unrealize_below(struct fh_object *top);
+bool fh_device_may_join(struct fh_object *parent, struct fh_object *child);
 
 /* --- reset.c, timer.c, irq.c, io.c ---------------------------------------------------------- */
 

@@ -129,6 +129,7 @@ static const struct fh_machine_ops machine_ops = {
 	.explain = fh_topology_explain,
 	.pin_lapses = fh_mapping_lapses,
 	.unrealize = fh_device_unrealize_below,
+	.may_join = fh_device_may_join,
 	.poll = poll_devices,
 };
 

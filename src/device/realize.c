@@ -120,7 +120,7 @@ static struct fh_device *device_of_node(struct fh_heap_node *node)
 	return fh_container_of(node, struct fh_device, unrealize_node);
 }
 
-/* A realize that failed: what is left to control is not undone. */
+/* A realize that failed. */
 struct undo {
 	uint64_t mark;
 	struct fh_heap done; /* what has been unrealized, the last first; each claimed */
@@ -139,7 +139,7 @@ static void take_realized(struct fh_object *top, uint64_t since, const struct un
 		if (!fh_object_is_device(o) || !fh_object_has(o, FH_OBJECT_REALIZED) ||
 		    device->unrealizing || device->sequence <= since)
 			continue;
-		if (undo && (fh_object_goes_with_control_locked(o, top, undo->mark) ||
+		if (undo && (fh_object_is_used_locked(o, top, undo->mark) ||
 			     !fh_object_claim_locked(o, top)))
 			continue;
 		if (!undo)
@@ -220,19 +220,37 @@ static void device_show(struct fh_device *device)
 
 /* --- Realize -------------------------------------------------------------------------------- */
 
+static const struct fh_thread *realizer_of(struct fh_object *object)
+{
+	return fh_object_is_device(object) ? fh_device_of(object)->realizer : NULL;
+}
+
 /* A realize in progress above or below the device that is not the one this comes from (R3). */
 static bool overlaps_locked(struct fh_device *device, const struct fh_thread *t)
 {
 	struct fh_object *top = &device->object;
 
 	for (struct fh_object *o = top->parent; o; o = o->parent)
-		if (fh_object_is_device(o) && fh_device_of(o)->realizer &&
-		    fh_device_of(o)->realizer != t)
+		if (realizer_of(o) && realizer_of(o) != t)
 			return true;
 	for (struct fh_object *o = top; o; o = fh_object_next_locked(o, top))
-		if (fh_object_is_device(o) && fh_device_of(o)->realizer)
+		if (realizer_of(o))
 			return true;
 	return false;
+}
+
+bool fh_device_may_join(struct fh_object *parent, struct fh_object *child)
+{
+	const struct fh_thread *above = NULL; /* R3: all that are above are of one thread */
+
+	for (struct fh_object *o = parent; o && !above; o = o->parent)
+		above = realizer_of(o);
+	if (!above)
+		return true;
+	for (struct fh_object *o = child; o; o = fh_object_next_locked(o, child))
+		if (realizer_of(o) && realizer_of(o) != above)
+			return false;
+	return true;
 }
 
 static enum fh_code realize_begin(struct fh_device *device, struct fh_error *err)

@@ -180,12 +180,26 @@ static void detach(struct fh_object *top)
 /* --- Leave (L6.5) --------------------------------------------------------------------------- */
 
 /*
+ * What was never drained may have pins on it that are to be revoked: by control, in whose callbacks
+ * nobody stands. The caller has set REQUESTED, so that it is not on the queue.
+ */
+static void tell_later(struct fh_object *object)
+{
+	if (!fh_concern_has_notices(object))
+		return;
+	fh_object_hold(object);
+	fh_control_queue(object);
+	fh_machine_kick(object->machine);
+}
+
+/*
  * One word: either this sees SETTLED, or fh_object_settle() sees DISPOSING. @in_tree: it may have a
  * parent, whose subtree somebody may be walking (R2). @keep: since the parent goes (family.h R4).
  */
 static void leave_one(struct fh_object *object, bool in_tree, bool keep)
 {
-	const uint32_t were = fh_object_set_flags(object, FH_OBJECT_DISPOSING);
+	const uint32_t were =
+		fh_object_set_flags(object, FH_OBJECT_DISPOSING | FH_OBJECT_REQUESTED);
 	struct fh_machine *m = object->machine;
 
 	if (!(were & FH_OBJECT_DISPOSING) && (were & FH_OBJECT_SETTLED))
@@ -196,6 +210,8 @@ static void leave_one(struct fh_object *object, bool in_tree, bool keep)
 	fh_object_unlink(object, keep);
 	if (in_tree)
 		m->ops->edit_commit(m);
+	if (!(were & FH_OBJECT_REQUESTED))
+		tell_later(object);
 }
 
 bool fh_object_settle(struct fh_object *object, uint32_t flags)
@@ -246,7 +262,7 @@ static void leave(struct fh_object *top, bool in_tree, bool keep)
 
 /* --- The whole ------------------------------------------------------------------------------ */
 
-/* What waited for the end of an immediate object, which is of itself never drained. */
+/* What waited for the end of an object that was never drained. */
 static void tell_of_the_dead(struct fh_object *object)
 {
 	if (!fh_concern_has_notices(object))
@@ -296,13 +312,15 @@ void fh_object_dispose_now(struct fh_object *object)
 	fh_object_unhold(object);
 }
 
-void fh_death_unseen(struct fh_object *object, bool in_tree, bool keep)
+void fh_death_unseen(struct fh_object *object, bool in_tree, bool keep, bool first)
 {
-	fh_object_set_flags(object, FH_OBJECT_REQUESTED | FH_OBJECT_HIDDEN);
+	fh_object_set_flags(object, FH_OBJECT_HIDDEN);
 	object->machine->ops->unrealize(object);
 	detach(object);
 	fh_concern_notify_below(object);
 	leave(object, in_tree, keep);
+	if (first)
+		tell_later(object);
 }
 
 void fh_death_immediate(struct fh_object *object, bool keep)
@@ -319,11 +337,7 @@ void fh_death_immediate(struct fh_object *object, bool keep)
 	fh_properties_drop_links(object);
 	fh_object_unlink(object, keep);
 	m->ops->edit_commit(m);
-	if (fh_concern_has_notices(object)) {
-		fh_object_hold(object);
-		fh_control_queue(object);
-		fh_machine_kick(m);
-	}
+	tell_later(object);
 }
 
 /*
@@ -379,7 +393,7 @@ void fh_object_last_unref(struct fh_object *object)
 		fh_death_immediate(object, false);
 		fh_object_unhold(object);
 	} else if (!fh_object_has(object, FH_OBJECT_EXPOSED) && !may_be_called) {
-		fh_death_unseen(object, false, false);
+		fh_death_unseen(object, false, false, true);
 		fh_object_unhold(object);
 	} else {
 		fh_death_hide(object);

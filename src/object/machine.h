@@ -36,6 +36,11 @@ struct fh_machine_ops {
 	void (*pin_lapses)(struct fh_pin *pin);
 	/* device: unrealize every realized device of the subtree, last realized first. On control, no locks. */
 	void (*unrealize)(struct fh_object *top);
+	/*
+	 * device: whether @child, with all below it, may be put below @parent: false if realizes of two
+	 * threads would be in progress, one below the other. Tree lock held.
+	 */
+	bool (*may_join)(struct fh_object *parent, struct fh_object *child);
 	/* device: run what is due; true if anything was. */
 	bool (*poll)(struct fh_machine *m);
 };

@@ -50,8 +50,10 @@ enum fh_object_flag {
 	FH_OBJECT_DISPOSING = 1 << 12, /* whoever set it calls the dispose callbacks (L5) */
 	FH_OBJECT_GATHERS = 1 << 13,  /* P: a region of its own has coalesced ranges (extras.h R5) */
 	FH_OBJECT_EXTRAS = 1 << 14,   /* a region's links and extras are there (extras.h R6) */
-	FH_OBJECT_USED = 1 << 15,     /* T: rollback leaves it to control: it, or what is below, was shown when it joined what is not */
+	FH_OBJECT_USED = 1 << 15,     /* T: it, or what is below, was shown when it joined what is not: callbacks of it may run */
 	FH_OBJECT_TAKEN = 1 << 16,    /* T: somebody is past the drain of it, with all below: nobody else claims any of that */
+	FH_OBJECT_CLOSED = 1 << 17,   /* T: it is being undone (undo.c): no child joins */
+	FH_OBJECT_RESERVED = 1 << 18, /* T: an undo leaves it to control, for what is below */
 	/* From this bit on: levels of the type whose init has succeeded, so that a failed birth undoes these. */
 	FH_OBJECT_LEVEL = 1 << 24,
 };
@@ -221,12 +223,11 @@ bool fh_object_settle(struct fh_object *object, uint32_t flags);
 bool fh_object_claim_locked(struct fh_object *object, const struct fh_object *top);
 void fh_object_unclaim(struct fh_object *object);
 
-/* What came below an object after a mark, with all that is below that. */
+/* What came below an object after a mark. */
 struct fh_late {
 	struct fh_object **objects; /* each claimed; the last first */
 	size_t count, room;
-	bool contested; /* there are some that could not be claimed */
-	bool used;	/* there are some that were shown elsewhere */
+	bool others; /* there are some in others' hands, or in use */
 };
 
 /*
@@ -242,9 +243,9 @@ void fh_object_claim_late(struct fh_object *object, uint64_t mark, struct fh_lat
 void fh_object_unclaim_late(struct fh_late *late);
 void fh_object_rollback(struct fh_object *object, uint64_t mark);
 void fh_object_rollback_own(struct fh_object *object);
-/* Whether @object, or what it lies below, below @top, is left to control so. Tree lock held. */
-bool fh_object_goes_with_control_locked(const struct fh_object *object,
-					const struct fh_object *top, uint64_t mark);
+/* Whether it may be in use, and so is not to be unrealized without a drain. Tree lock held. */
+bool fh_object_is_used_locked(const struct fh_object *object, const struct fh_object *top,
+			      uint64_t mark);
 /* The end of an object whose birth failed; takes the creator's ref. */
 void fh_object_abort_birth(struct fh_object *object);
 /* The last ref went; its pin passes over. */

@@ -77,12 +77,15 @@ static enum fh_code check_link_locked(struct fh_object *parent, const char *name
 		return fh_error_set(err, FH_EBUSY, "the object has a name already: '%s'", has);
 	if (child->parent)
 		return fh_error_set(err, FH_EBUSY, "the object has a parent already");
-	if (fh_object_has(parent, FH_OBJECT_DETACHED) || comes_too_late(parent, child))
+	if (fh_object_has(parent, FH_OBJECT_DETACHED | FH_OBJECT_CLOSED) ||
+	    comes_too_late(parent, child))
 		return fh_error_set(err, FH_EDEAD, "the parent is disposed of");
 	if (fh_object_has(child, FH_OBJECT_REQUESTED))
 		return fh_error_set(err, FH_EDEAD, "the object is disposed of");
 	if (fh_object_is_below_locked(parent, child))
 		return fh_error_set(err, FH_ELOOP, "the parent is below the object");
+	if (fh_object_has(child, FH_OBJECT_BORN) && !child->machine->ops->may_join(parent, child))
+		return fh_error_set(err, FH_EBUSY, "another thread is realizing the object");
 	if (name && fh_family_find(parent->family, fh_hash_string(name), name, strlen(name)))
 		return fh_error_set(err, FH_EEXIST, "the name '%s' is taken", name);
 	return FH_OK;
@@ -107,7 +110,7 @@ static void link_locked(struct fh_object *parent, char *name, struct fh_object *
 	atomic_fetch_add_explicit(&child->life, FH_LIFE_REF, memory_order_relaxed);
 }
 
-/* For what joins the tree after its birth, as if it was born there (fh_object_rollback()). */
+/* For what joins the tree after its birth, as if it was born there (undo.c). Tree lock held. */
 static uint64_t next_order(struct fh_machine *m)
 {
 	fh_ledger_acquire(m);
@@ -145,7 +148,6 @@ enum fh_code fh_object_link(struct fh_object *parent, char *name, struct fh_obje
 	fh_assert(!parent->class->core->immediate);
 	/* A new object is not in any view, so that it needs no transaction. */
 	const bool born = fh_object_has(child, FH_OBJECT_BORN);
-	const uint64_t order = born ? next_order(m) : 0;
 
 	if (born)
 		m->ops->edit_begin(m);
@@ -156,7 +158,7 @@ enum fh_code fh_object_link(struct fh_object *parent, char *name, struct fh_obje
 		fh_object_set_flags(child, FH_OBJECT_FINDABLE);
 		link_locked(parent, name, child);
 		if (born)
-			child->order = order;
+			child->order = next_order(m);
 		inherit_shown_locked(parent, child);
 	}
 	fh_lock_release(&m->tree_lock);

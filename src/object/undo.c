@@ -7,11 +7,14 @@
  *     disposes of it, or of something above, waits for it in the drain (L6) and finds it done. Who
  *     is past the drain has set TAKEN, under the same lock: nothing of that can be claimed.
  * R2. What is not this thread's to undo is disposed of by control: what was shown before it was put
- *     there, as callbacks of it may run; what is taken already; and what came late and has such a
- *     thing below it, with all the rest that is below that: children leave before their parents, in
- *     one order.
- * R3. What has come late goes with all below it, also with what is older. All of it stays claimed,
- *     and so in memory, until the whole is undone.
+ *     there, as callbacks of it may run (USED); what is taken; and what came late and has such a
+ *     thing below it (RESERVED), with all the rest that is below that: children leave before their
+ *     parents, in one order. What is not USED is unrealized at once all the same, in its turn.
+ * R3. What has come late goes with all below it, also with what is older. It stays claimed, and so
+ *     in memory, until the whole is undone.
+ * R4. What an init that began before the mark makes below its object is that init's, and not late.
+ * R5. What is about to be undone is closed, in the moment when all below it is claimed: whatever
+ *     joins, or is realized there, does so before that or is refused.
  */
 #include <stdlib.h>
 
@@ -51,14 +54,17 @@ void fh_object_unclaim(struct fh_object *object)
 
 /* --- A realize (L7) ------------------------------------------------------------------------- */
 
+/* Under the tree lock, with which objects join: what comes later has a later number. */
 uint64_t fh_object_mark(struct fh_object *object)
 {
 	struct fh_machine *m = object->machine;
 
+	fh_tree_acquire(m);
 	fh_ledger_acquire(m);
 	const uint64_t mark = m->orders;
 
 	fh_lock_release(&m->ledger_lock);
+	fh_lock_release(&m->tree_lock);
 	fh_holding_mark(object);
 	fh_concern_mark(object);
 	fh_properties_mark_links(object);
@@ -74,22 +80,40 @@ static int compare_late(const void *a, const void *b)
 	return x->order > y->order ? -1 : x->order < y->order;
 }
 
-/* @object came after the mark, or goes with something that did. Tree lock held. */
+/* R4. Tree lock held. */
 static bool is_late_locked(const struct fh_object *object, const struct fh_object *top,
 			   uint64_t mark)
 {
-	for (const struct fh_object *o = object; o != top; o = o->parent)
-		if (o->order > mark)
+	if (object->order <= mark)
+		return false;
+	for (const struct fh_object *o = object->parent; o != top; o = o->parent)
+		if (o->order <= mark && !fh_object_has(o, FH_OBJECT_SETTLED))
+			return false;
+	return true;
+}
+
+/* Whether one of @flags is set of @object, or of what is above it, that came late. Tree lock held. */
+static bool is_marked_locked(const struct fh_object *object, const struct fh_object *top,
+			     uint64_t mark, uint32_t flags)
+{
+	for (const struct fh_object *o = object; o && o != top; o = o->parent)
+		if (o->order > mark && fh_object_has(o, flags))
 			return true;
 	return false;
 }
 
-/* @object is not this thread's to undo, nor is what goes with it below @top. Tree lock held. */
-static void leave_to_control_locked(struct fh_object *object, struct fh_object *top, uint64_t mark)
+bool fh_object_is_used_locked(const struct fh_object *object, const struct fh_object *top,
+			      uint64_t mark)
+{
+	return is_marked_locked(object, top, mark, FH_OBJECT_USED);
+}
+
+/* R2: what came late and is above @object. Tree lock held. */
+static void reserve_above_locked(struct fh_object *object, struct fh_object *top, uint64_t mark)
 {
 	for (struct fh_object *o = object->parent; o != top; o = o->parent)
 		if (o->order > mark)
-			fh_object_set_flags(o, FH_OBJECT_USED);
+			fh_object_set_flags(o, FH_OBJECT_RESERVED);
 }
 
 static void late_add(struct fh_late *late, struct fh_object *object)
@@ -104,21 +128,18 @@ static void late_add(struct fh_late *late, struct fh_object *object)
 /* Tree lock held. */
 static void take_late_locked(struct fh_object *top, uint64_t mark, struct fh_late *ret)
 {
-	ret->count = 0;
-	ret->contested = ret->used = false;
 	for (struct fh_object *o = fh_object_next_locked(top, top); o;
 	     o = fh_object_next_locked(o, top)) {
 		if (!is_late_locked(o, top, mark))
 			continue;
-		const bool mine = fh_object_claim_locked(o, top);
-		const bool used = mine && fh_object_has(o, FH_OBJECT_USED);
+		const bool claimed = fh_object_claim_locked(o, top);
 
-		if (mine)
+		if (claimed)
 			late_add(ret, o);
-		if (!mine || used)
-			leave_to_control_locked(o, top, mark);
-		ret->contested |= !mine;
-		ret->used |= used;
+		if (!claimed || fh_object_has(o, FH_OBJECT_USED)) {
+			reserve_above_locked(o, top, mark);
+			ret->others = true;
+		}
 	}
 	if (ret->count > 0)
 		qsort(ret->objects, ret->count, sizeof(*ret->objects), compare_late);
@@ -138,45 +159,63 @@ void fh_object_unclaim_late(struct fh_late *late)
 	fh_free(late->objects);
 }
 
-bool fh_object_goes_with_control_locked(const struct fh_object *object, const struct fh_object *top,
-					uint64_t mark)
+/* R5. Tree lock held. */
+static void close_locked(struct fh_object *top)
 {
-	for (const struct fh_object *o = object; o && o != top; o = o->parent)
-		if (o->order > mark && fh_object_has(o, FH_OBJECT_USED))
-			return true;
-	return false;
+	for (struct fh_object *o = top; o; o = fh_object_next_locked(o, top))
+		fh_object_set_flags(o, FH_OBJECT_HIDDEN | FH_OBJECT_CLOSED);
+}
+
+/*
+ * All of @object, which is claimed, is this thread's to undo at once, and closed; @ret: what is below
+ * it now. False: it is for control (R2). Tree lock held.
+ */
+static bool close_late_locked(struct fh_object *object, struct fh_object *top, uint64_t mark,
+			      struct fh_late *ret)
+{
+	if (fh_object_has(object, FH_OBJECT_USED | FH_OBJECT_RESERVED))
+		return false;
+	take_late_locked(object, 0, ret);
+	if (ret->others) {
+		fh_object_set_flags(object, FH_OBJECT_RESERVED);
+		reserve_above_locked(object, top, mark);
+		return false;
+	}
+	close_locked(object);
+	return true;
 }
 
 /* Claimed. True: something has happened. */
-static bool dispose_late(struct fh_object *object, const struct fh_object *top, uint64_t mark)
+static bool undo_late(struct fh_object *object, struct fh_object *top, uint64_t mark)
 {
+	const bool immediate = object->class->core->immediate;
 	struct fh_machine *m = object->machine;
+	struct fh_late below = { 0 };
 
 	fh_tree_acquire(m);
-	const struct fh_object *parent = object->parent;
-	const bool keep = parent && is_late_locked(parent, top, mark);
-	const bool with_another = object->order <= mark ||
-				  fh_object_goes_with_control_locked(parent, top, mark);
-	const bool used = fh_object_has(object, FH_OBJECT_USED);
+	const struct fh_object *parent = object->parent; /* NULL: it has left */
+	bool mine = parent &&
+		    !is_marked_locked(parent, top, mark, FH_OBJECT_USED | FH_OBJECT_RESERVED);
+	const bool keep = mine && is_late_locked(parent, top, mark);
+	const bool at_once = mine && (immediate || close_late_locked(object, top, mark, &below));
 
 	fh_lock_release(&m->tree_lock);
-	if (with_another)
-		return false;
-	if (object->class->core->immediate) {
-		if (fh_object_set_flags(object, FH_OBJECT_REQUESTED) & FH_OBJECT_REQUESTED)
-			return false;
-		fh_death_immediate(object, keep);
-	} else if (used) {
-		/* Callbacks of what was put there may run: control drains it. A realize never waits. */
-		if (fh_object_has(object, FH_OBJECT_REQUESTED))
-			return false;
-		fh_object_dispose(object);
-	} else {
-		if (fh_object_has(object, FH_OBJECT_LEFT))
-			return false;
-		fh_death_unseen(object, true, keep);
+	if (at_once) {
+		const bool first =
+			!(fh_object_set_flags(object, FH_OBJECT_REQUESTED) & FH_OBJECT_REQUESTED);
+
+		if (!immediate)
+			fh_death_unseen(object, true, keep, first);
+		else if (first)
+			fh_death_immediate(object, keep);
+		else
+			mine = false;
+	} else if (mine) {
+		mine = !fh_object_has(object, FH_OBJECT_REQUESTED);
+		fh_object_dispose(object); /* by control: a realize never waits */
 	}
-	return true;
+	fh_object_unclaim_late(&below);
+	return mine;
 }
 
 void fh_object_rollback(struct fh_object *object, uint64_t mark)
@@ -190,7 +229,7 @@ void fh_object_rollback(struct fh_object *object, uint64_t mark)
 		any = false;
 		fh_object_claim_late(object, mark, &late);
 		for (size_t i = 0; i < late.count; i++)
-			any |= dispose_late(late.objects[i], object, mark);
+			any |= undo_late(late.objects[i], object, mark);
 		fh_object_unclaim_late(&late);
 	} while (any);
 }
@@ -232,12 +271,12 @@ static bool take_unborn(struct fh_object *object, struct fh_late *ret, bool *ret
 
 	if (mine) {
 		take_late_locked(object, 0, ret);
-		mine = !ret->contested && !ret->used;
+		mine = !ret->others;
 	}
 	if (mine) {
 		claim_locked(object);
-		/* Nobody shows it from here on. */
-		fh_object_set_flags(object, FH_OBJECT_HIDDEN | FH_OBJECT_TAKEN);
+		close_locked(object);
+		fh_object_set_flags(object, FH_OBJECT_TAKEN);
 	}
 	*ret_in_tree = object->parent;
 	fh_lock_release(&m->tree_lock);
@@ -254,7 +293,7 @@ static void abort_unseen(struct fh_object *object)
 	if (mine) {
 		/* Control may be waiting for the claims: nothing called here waits for it. */
 		t->undoing++;
-		fh_death_unseen(object, in_tree, false);
+		fh_death_unseen(object, in_tree, false, true);
 		t->undoing--;
 	} else {
 		fh_death_hide(object);

@@ -147,10 +147,13 @@ static void in_use_when_a_realize_fails(void)
 	struct worker plugger;
 
 	adopted_hooks = &hooks[1];
+	fh_point_arm("drain.synchronize");
 	if (!in_realize)
 		make_adopted(m);
 	worker_start(&plugger, run_plug, &hooks[0]);
-	/* The unplug waits. */
+	/* All is hidden, and the unplug waits. */
+	assert_true(fh_point_wait("drain.synchronize"));
+	fh_point_release("drain.synchronize");
 	assert_false(worker_done_within(&plugger, 50));
 	load32(m, CHILD, FH_TX_DECODE_ERROR);
 	assert_int_equal(hooks[1].unrealized, 0);
