@@ -92,7 +92,7 @@ static bool is_late_locked(const struct fh_object *object, const struct fh_objec
 	return true;
 }
 
-/* Whether one of @flags is set of @object, or of what is above it, that came late. Tree lock held. */
+/* Whether @object, or what is above it, came late and has one of @flags. Tree lock held. */
 static bool is_marked_locked(const struct fh_object *object, const struct fh_object *top,
 			     uint64_t mark, uint32_t flags)
 {
@@ -167,8 +167,8 @@ static void close_locked(struct fh_object *top)
 }
 
 /*
- * All of @object, which is claimed, is this thread's to undo at once, and closed; @ret: what is below
- * it now. False: it is for control (R2). Tree lock held.
+ * All of @object, which is claimed, is this thread's to undo at once, and closed; @ret: what is
+ * below it now. False: it is for control (R2). Tree lock held.
  */
 static bool close_late_locked(struct fh_object *object, struct fh_object *top, uint64_t mark,
 			      struct fh_late *ret)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A realize that fails is undone on its own thread (L7), while that thread's callbacks and others go
- * on making, putting there, realizing and disposing of things below what is undone.
+ * A realize that fails is undone on its own thread (L7), while that thread's callbacks and others
+ * go on making, putting there, realizing and disposing of things below what is undone.
  */
 #include "support/probe.h"
 

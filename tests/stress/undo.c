@@ -3,8 +3,8 @@
  * Two threads realize devices that make a random tree below them and fail, or give birth to such as
  * fail, while three others dispose of whatever of it they can get hold of (L5, L6, L7).
  *
- * R1. Each object is disposed of once and finalized once; what was realized is unrealized once, before
- *     that; none of its callbacks runs beside another.
+ * R1. Each object is disposed of once and finalized once; what was realized is unrealized once,
+ *     before that; none of its callbacks runs beside another.
  * R2. No parent is disposed of before its child.
  */
 #include "support/probe.h"
@@ -29,7 +29,7 @@ static unsigned any(unsigned limit)
 	return below(&seed, limit);
 }
 
-/* --- What is made --------------------------------------------------------------------------------- */
+/* --- What is made --------------------------------------------------------------------------- */
 
 struct leaf {
 	_Atomic bool busy, realized, disposed;
@@ -117,7 +117,7 @@ static const struct fh_type leaf_type = {
 	.finalize = leaf_finalize,
 };
 
-/* --- Making it ------------------------------------------------------------------------------------- */
+/* --- Making it ------------------------------------------------------------------------------ */
 
 static void publish(struct fh_object *object)
 {
@@ -194,7 +194,7 @@ static const struct fh_type unborn_type = {
 	.name = "unborn", .parent = &fh_device_type, .init = unborn_init
 };
 
-/* --- Threads --------------------------------------------------------------------------------------- */
+/* --- Threads -------------------------------------------------------------------------------- */
 
 static void make(void *arg)
 {
