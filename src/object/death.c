@@ -4,9 +4,9 @@
  *
  * R1. Every step is idempotent and may find that another thread has done it for a part of the
  *     subtree: whoever sets a flag first does the work.
- * R2. Steps that only take down links run in one transaction. What leaves the tree does so inside a
- *     transaction of its own, so that inside one a subtree only grows: control and the threads on
- *     which births fail work in one another's subtrees.
+ * R2. Steps that only take down links run in one transaction, in which a subtree only grows: what is
+ *     immediate leaves the tree in a transaction too, and all else that is in it has been drained or
+ *     claimed by who is at work there (undo.c R1).
  * R3. Foreign code (unrealize, revocations, watches, dispose callbacks) runs outside of all locks.
  * R4. Who calls these functions holds a pin of the object.
  * R5. What is not EXPOSED has nothing below it and was never realized: nothing of it can be in a
@@ -193,23 +193,18 @@ static void tell_later(struct fh_object *object)
 }
 
 /*
- * One word: either this sees SETTLED, or fh_object_settle() sees DISPOSING. @in_tree: it may have a
- * parent, whose subtree somebody may be walking (R2). @keep: since the parent goes (family.h R4).
+ * One word: either this sees SETTLED, or fh_object_settle() sees DISPOSING. @keep: the parent goes as
+ * well (family.h R4).
  */
-static void leave_one(struct fh_object *object, bool in_tree, bool keep)
+static void leave_one(struct fh_object *object, bool keep)
 {
 	const uint32_t were =
 		fh_object_set_flags(object, FH_OBJECT_DISPOSING | FH_OBJECT_REQUESTED);
-	struct fh_machine *m = object->machine;
 
 	if (!(were & FH_OBJECT_DISPOSING) && (were & FH_OBJECT_SETTLED))
 		fh_object_call_dispose(object);
 	fh_properties_drop_links(object);
-	if (in_tree)
-		m->ops->edit_join(m);
 	fh_object_unlink(object, keep);
-	if (in_tree)
-		m->ops->edit_commit(m);
 	if (!(were & FH_OBJECT_REQUESTED))
 		tell_later(object);
 }
@@ -244,18 +239,18 @@ static struct fh_object *take_lowest(struct fh_object *top)
 	return object;
 }
 
-static void leave(struct fh_object *top, bool in_tree, bool keep)
+static void leave(struct fh_object *top, bool keep)
 {
 	/* No child can have come since the detach. */
 	if (!fh_object_has(top, FH_OBJECT_EXPOSED)) {
-		leave_one(top, in_tree, keep);
+		leave_one(top, keep);
 		return;
 	}
 	for (bool done = false; !done;) {
 		struct fh_object *object = take_lowest(top);
 
 		done = object == top;
-		leave_one(object, in_tree, !done || keep);
+		leave_one(object, !done || keep);
 		fh_object_unhold(object);
 	}
 }
@@ -306,19 +301,19 @@ void fh_object_dispose_now(struct fh_object *object)
 		FH_POINT("dispose.before-detach");
 		detach(object);
 		fh_concern_notify_below(object);
-		leave(object, true, false);
+		leave(object, false);
 		FH_POINT("dispose.left");
 	}
 	fh_object_unhold(object);
 }
 
-void fh_death_unseen(struct fh_object *object, bool in_tree, bool keep, bool first)
+void fh_death_unseen(struct fh_object *object, bool keep, bool first)
 {
 	fh_object_set_flags(object, FH_OBJECT_HIDDEN);
 	object->machine->ops->unrealize(object);
 	detach(object);
 	fh_concern_notify_below(object);
-	leave(object, in_tree, keep);
+	leave(object, keep);
 	if (first)
 		tell_later(object);
 }
@@ -393,7 +388,7 @@ void fh_object_last_unref(struct fh_object *object)
 		fh_death_immediate(object, false);
 		fh_object_unhold(object);
 	} else if (!fh_object_has(object, FH_OBJECT_EXPOSED) && !may_be_called) {
-		fh_death_unseen(object, false, false, true);
+		fh_death_unseen(object, false, true);
 		fh_object_unhold(object);
 	} else {
 		fh_death_hide(object);

@@ -12,11 +12,11 @@ void fh_death_hide(struct fh_object *top);
 bool fh_death_blocked_locked(struct fh_object *top);
 
 /*
- * The whole, on any thread, of what was never shown, so that there is nothing to drain. @in_tree:
- * it may have a parent. @keep: which goes as well (family.h R4). @first: it was the caller who set
- * REQUESTED. The caller holds a pin.
+ * The whole, on any thread, of what was never shown, so that there is nothing to drain. @keep: it
+ * has a parent that goes as well (family.h R4). @first: it was the caller who set REQUESTED. The
+ * caller holds a pin.
  */
-void fh_death_unseen(struct fh_object *object, bool in_tree, bool keep, bool first);
+void fh_death_unseen(struct fh_object *object, bool keep, bool first);
 
 /* The same for regions, lines and timers; by whoever set REQUESTED. */
 void fh_death_immediate(struct fh_object *object, bool keep);

@@ -205,7 +205,7 @@ static bool undo_late(struct fh_object *object, struct fh_object *top, uint64_t 
 			!(fh_object_set_flags(object, FH_OBJECT_REQUESTED) & FH_OBJECT_REQUESTED);
 
 		if (!immediate)
-			fh_death_unseen(object, true, keep, first);
+			fh_death_unseen(object, keep, first);
 		else if (first)
 			fh_death_immediate(object, keep);
 		else
@@ -260,7 +260,7 @@ static bool may_be_in_use(struct fh_object *object)
  * False: somebody does so already, or is at work in a part of it, so that control has to do the
  * whole.
  */
-static bool take_unborn(struct fh_object *object, struct fh_late *ret, bool *ret_in_tree)
+static bool take_unborn(struct fh_object *object, struct fh_late *ret)
 {
 	struct fh_machine *m = object->machine;
 
@@ -278,7 +278,6 @@ static bool take_unborn(struct fh_object *object, struct fh_late *ret, bool *ret
 		close_locked(object);
 		fh_object_set_flags(object, FH_OBJECT_TAKEN);
 	}
-	*ret_in_tree = object->parent;
 	fh_lock_release(&m->tree_lock);
 	return mine;
 }
@@ -287,13 +286,12 @@ static void abort_unseen(struct fh_object *object)
 {
 	struct fh_thread *t = fh_thread_self();
 	struct fh_late late = { 0 };
-	bool in_tree;
-	const bool mine = take_unborn(object, &late, &in_tree);
+	const bool mine = take_unborn(object, &late);
 
 	if (mine) {
 		/* Control may be waiting for the claims: nothing called here waits for it. */
 		t->undoing++;
-		fh_death_unseen(object, in_tree, false, true);
+		fh_death_unseen(object, false, true);
 		t->undoing--;
 	} else {
 		fh_death_hide(object);

@@ -54,6 +54,13 @@ static void unrealize_nothing(struct fh_object *top)
 	(void)top;
 }
 
+static bool all_may_join(struct fh_object *parent, struct fh_object *child)
+{
+	(void)parent;
+	(void)child;
+	return true;
+}
+
 static const struct fh_machine_ops ops = {
 	.edit_begin = no_edit,
 	.edit_join = no_edit,
@@ -61,6 +68,7 @@ static const struct fh_machine_ops ops = {
 	.call = call_in_domain,
 	.explain = explain_nothing,
 	.unrealize = unrealize_nothing,
+	.may_join = all_may_join,
 };
 
 static inline int set_up(void **state)
