@@ -275,7 +275,8 @@ FH_API struct fh_machine *fh_object_get_machine(FH_ANY object);
  * name; "name[*]", here and wherever a child is made: "name[N]", where N counts from 0 on what was
  * named so here (numbers of children that are gone are not given again). Regions, spaces, lines and the like have no children (asserted).
  * A child of an owner that is not shown is not shown; of one that was hidden, never: such a one
- * takes only what is born below it, and regions, lines and the like.
+ * takes only what is born below it, and regions, lines and the like. What a failed realize or birth
+ * is undoing takes nothing.
  * Errors: FH_EEXIST the name is taken; FH_EBUSY @child has a parent or a name, or another thread is
  * realizing it, or something below it, while this one realizes what it is put below; FH_EDEAD one of
  * them is disposed of; FH_ELOOP @parent is below @child; FH_EINVAL the name, or two machines.

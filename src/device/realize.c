@@ -260,7 +260,7 @@ static enum fh_code realize_begin(struct fh_device *device, struct fh_error *err
 	enum fh_code code = FH_OK;
 
 	fh_tree_acquire(m);
-	if (fh_object_has(&device->object, FH_OBJECT_REQUESTED))
+	if (fh_object_has(&device->object, FH_OBJECT_REQUESTED | FH_OBJECT_CLOSED))
 		code = fh_error_set(err, FH_EDEAD, "it is disposed of");
 	else if (fh_object_has(&device->object, FH_OBJECT_REALIZED))
 		code = fh_error_set(err, FH_EBUSY, "it is realized");
@@ -389,12 +389,12 @@ static enum fh_code realize_framed(struct fh_device *device, struct fh_error *er
 
 	if (code != FH_OK)
 		return code;
-	const uint64_t start =
-		atomic_load_explicit(&object->machine->realizations, memory_order_relaxed);
-
 	if (!device->levels)
 		device->levels = fh_zalloc((object->class->depth + 1) * sizeof(*device->levels));
 	const uint64_t mark = fh_object_mark(object);
+	/* In this order: what is realized elsewhere after it and joins, does so after the mark. */
+	const uint64_t start =
+		atomic_load_explicit(&object->machine->realizations, memory_order_relaxed);
 
 	code = fh_bus_enter(device, err);
 	if (code == FH_OK)

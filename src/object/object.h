@@ -36,7 +36,7 @@ struct fh_concern;
 
 enum fh_object_flag {
 	FH_OBJECT_SHOWN = 1 << 0,     /* P: its regions show, its callbacks are called (L6) */
-	FH_OBJECT_HIDDEN = 1 << 1,    /* P: never shown again */
+	FH_OBJECT_HIDDEN = 1 << 1,    /* P, T if it never was: never shown again */
 	FH_OBJECT_EXPOSED = 1 << 2,   /* has or had children, or was shown to the guest: dispose is for control */
 	FH_OBJECT_FINDABLE = 1 << 3,  /* was published, in the tree, or has weak links: finalize needs a grace period */
 	FH_OBJECT_REQUESTED = 1 << 4, /* dispose was asked for */
@@ -54,6 +54,7 @@ enum fh_object_flag {
 	FH_OBJECT_TAKEN = 1 << 16,    /* T: somebody is past the drain of it, with all below: nobody else claims any of that */
 	FH_OBJECT_CLOSED = 1 << 17,   /* T: it is being undone (undo.c): no child joins */
 	FH_OBJECT_RESERVED = 1 << 18, /* T: an undo leaves it to control, for what is below */
+	FH_OBJECT_INNER = 1 << 19,    /* T: it was put there before the birth of its parent was over */
 	/* From this bit on: levels of the type whose init has succeeded, so that a failed birth undoes these. */
 	FH_OBJECT_LEVEL = 1 << 24,
 };

@@ -155,7 +155,9 @@ enum fh_code fh_object_link(struct fh_object *parent, char *name, struct fh_obje
 	const enum fh_code code = check_link_locked(parent, name, child, err);
 
 	if (code == FH_OK) {
-		fh_object_set_flags(child, FH_OBJECT_FINDABLE);
+		const bool inner = !fh_object_has(parent, FH_OBJECT_BORN);
+
+		fh_object_set_flags(child, FH_OBJECT_FINDABLE | (inner ? FH_OBJECT_INNER : 0));
 		link_locked(parent, name, child);
 		if (born)
 			child->order = next_order(m);

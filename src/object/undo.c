@@ -12,7 +12,7 @@
  *     parents, in one order. What is not USED is unrealized at once all the same, in its turn.
  * R3. What has come late goes with all below it, also with what is older. It stays claimed, and so
  *     in memory, until the whole is undone.
- * R4. What an init that began before the mark makes below its object is that init's, and not late.
+ * R4. What is put below an object before its birth is over is late if that is: it belongs to it.
  * R5. What is about to be undone is closed, in the moment when all below it is claimed: whatever
  *     joins, or is realized there, does so before that or is refused.
  */
@@ -54,7 +54,7 @@ void fh_object_unclaim(struct fh_object *object)
 
 /* --- A realize (L7) ------------------------------------------------------------------------- */
 
-/* Under the tree lock, with which objects join: what comes later has a later number. */
+/* Under the tree lock, with which what is born joins, and has a later number than this then. */
 uint64_t fh_object_mark(struct fh_object *object)
 {
 	struct fh_machine *m = object->machine;
@@ -80,16 +80,13 @@ static int compare_late(const void *a, const void *b)
 	return x->order > y->order ? -1 : x->order < y->order;
 }
 
-/* R4. Tree lock held. */
+/* @object lies below @top. Tree lock held. */
 static bool is_late_locked(const struct fh_object *object, const struct fh_object *top,
 			   uint64_t mark)
 {
-	if (object->order <= mark)
-		return false;
-	for (const struct fh_object *o = object->parent; o != top; o = o->parent)
-		if (o->order <= mark && !fh_object_has(o, FH_OBJECT_SETTLED))
-			return false;
-	return true;
+	while (object->parent != top && fh_object_has(object, FH_OBJECT_INNER))
+		object = object->parent; /* R4 */
+	return object->order > mark;
 }
 
 /* Whether @object, or what is above it, came late and has one of @flags. Tree lock held. */
@@ -196,7 +193,7 @@ static bool undo_late(struct fh_object *object, struct fh_object *top, uint64_t 
 	const struct fh_object *parent = object->parent; /* NULL: it has left */
 	bool mine = parent &&
 		    !is_marked_locked(parent, top, mark, FH_OBJECT_USED | FH_OBJECT_RESERVED);
-	const bool keep = mine && is_late_locked(parent, top, mark);
+	const bool keep = mine && parent != top && is_late_locked(parent, top, mark);
 	const bool at_once = mine && (immediate || close_late_locked(object, top, mark, &below));
 
 	fh_lock_release(&m->tree_lock);
@@ -265,7 +262,7 @@ static bool take_unborn(struct fh_object *object, struct fh_late *ret)
 	struct fh_machine *m = object->machine;
 
 	fh_tree_acquire(m);
-	/* What counts here did so under this lock, or is refused as REQUESTED is set. */
+	/* What is not counted here is refused, as it is closed: see realize_begin(). */
 	bool mine = !fh_object_has(object, FH_OBJECT_HIDDEN) && !may_be_in_use(object) &&
 		    !fh_death_blocked_locked(object);
 

@@ -271,30 +271,41 @@ static void run_slow_birth(void *device)
 	CHECK(fh_object_new_child((struct fh_device *)device, "slow", &slow_type, NULL));
 }
 
+static bool init_ends; /* before the realize fails */
+
 static void let_init_go_on(struct fh_device *device)
 {
 	(void)device;
-	fh_point_arm("test.after");
+	if (!init_ends)
+		fh_point_arm("test.after");
 	fh_point_release("test.before");
-	CHECK(fh_point_wait("test.after"));
+	if (init_ends)
+		worker_join(&worker);
+	else
+		CHECK(fh_point_wait("test.after"));
 }
 
 static void what_an_earlier_init_makes_is_not_undone(void **unused)
 {
-	struct fh_device *device = unlucky_new(machine_begin());
-
 	(void)unused;
-	finalized = 0;
-	fh_point_arm("test.before");
-	worker_start(&worker, run_slow_birth, device);
-	assert_true(fh_point_wait("test.before"));
-	realize_and_fail(device, let_init_go_on);
-	fh_machine_drain(machine_of(device));
-	fh_point_release("test.after");
-	worker_join(&worker);
-	machine_check_alive(machine_of(device), 3);
-	unlucky_end(device);
-	assert_int_equal(finalized, 1);
+	for (int way = 0; way < 2; way++) {
+		struct fh_device *device = unlucky_new(machine_begin());
+
+		init_ends = way;
+		finalized = 0;
+		fh_point_arm("test.before");
+		worker_start(&worker, run_slow_birth, device);
+		assert_true(fh_point_wait("test.before"));
+		realize_and_fail(device, let_init_go_on);
+		fh_machine_drain(machine_of(device));
+		if (!init_ends) {
+			fh_point_release("test.after");
+			worker_join(&worker);
+		}
+		machine_check_alive(machine_of(device), 3);
+		unlucky_end(device);
+		assert_int_equal(finalized, 1);
+	}
 }
 
 /* --- Pins that are to be revoked (L4) ------------------------------------------------------- */
@@ -408,6 +419,27 @@ static void what_another_thread_realizes_does_not_join(void **unused)
 	assert_int_equal(realized, 0);
 }
 
+static void join_the_tree(struct fh_device *device)
+{
+	CHECK(fh_object_new_child(device, "made", &counted_type, NULL));
+	CHECK(fh_object_add_child(machine_of(device), "device", device, NULL) == FH_OK);
+}
+
+static void device_may_join_the_tree_while_it_is_realized(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	struct fh_object *device = fh_object_new(m, &unlucky_type, NULL);
+
+	(void)unused;
+	finalized = 0;
+	thing = NULL;
+	realize_and_fail((struct fh_device *)device, join_the_tree);
+	fh_object_unref(device); /* its parent has it */
+	fh_machine_drain(m);
+	assert_int_equal(finalized, 1);
+	unlucky_end((struct fh_device *)device);
+}
+
 /* --- The order ------------------------------------------------------------------------------ */
 
 static bool base_gone; /* unrealized */
@@ -482,6 +514,7 @@ int main(void)
 		cmocka_unit_test(pins_on_what_was_never_in_the_tree_are_revoked),
 		cmocka_unit_test_teardown(what_another_thread_realizes_does_not_join,
 					  release_points),
+		cmocka_unit_test(device_may_join_the_tree_while_it_is_realized),
 		cmocka_unit_test(what_is_left_to_control_is_unrealized_in_its_turn),
 	};
 

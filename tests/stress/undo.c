@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Two threads realize devices that make a random tree below them and fail, or give birth to such as
- * fail, while three others dispose of whatever of it they can get hold of (L5, L6, L7).
+ * fail, while three others dispose of whatever of it they can get hold of, or realize it, pin it,
+ * or make more below it (L4, L5, L6, L7).
  *
  * R1. Each object is disposed of once and finalized once; what was realized is unrealized once,
  *     before that; none of its callbacks runs beside another.
  * R2. No parent is disposed of before its child.
+ * R3. Each pin is revoked once.
  */
 #include "support/probe.h"
 
@@ -15,12 +17,13 @@
 #include "support/random.h"
 #include "support/scale.h"
 
-enum { MAKERS = 2, KILLERS = 3, SLOTS = 8, DEPTH = 2 };
+enum { MAKERS = 2, OTHERS = 3, SLOTS = 8, DEPTH = 2 };
 
 static struct fh_machine *machine;
-static _Atomic(struct fh_object *) slots[SLOTS]; /* each with a ref: for a killer to take */
+static _Atomic(struct fh_object *) slots[SLOTS]; /* each with a ref: for others to take */
 static _Atomic bool stop;
-static _Atomic unsigned made, disposed, finalized, realized, unrealized;
+static _Atomic unsigned made, disposed, finalized, realized, unrealized, pinned, revoked;
+static struct fh_object *holder;
 static _Thread_local unsigned seed;
 static _Thread_local struct fh_object **newborn; /* where init leaves a ref, or NULL */
 
@@ -204,53 +207,78 @@ static void make(void *arg)
 			fh_object_ref(fh_device_new(machine, &unlucky_type, NULL, NULL, NULL));
 
 		for (unsigned tries = any(3); tries > 0; tries--)
-			if (any(4) > 0)
-				CHECK(fh_device_realize(device, NULL) == FH_EIO);
-			else
+			if (any(4) == 0)
 				fh_object_new_child(device, NULL, &unborn_type, NULL);
+			else /* it fails, or another thread realizes something below it */
+				CHECK(fh_device_realize(device, NULL) != FH_OK);
 		fh_object_dispose(device);
 		fh_object_unref(device);
 	}
 }
 
-static void kill_some(void *arg)
+static void revoke(struct fh_pin *pin, void *state)
+{
+	(void)state;
+	revoked++;
+	fh_unpin(pin);
+}
+
+static void meddle_with(struct fh_object *object)
+{
+	switch (any(5)) {
+	case 0: fh_device_realize((struct fh_device *)object, NULL); break;
+	case 1: make_below(object, 0); break;
+	case 2:
+		if (fh_object_pin_revocable(object, holder, "dma", revoke, NULL))
+			pinned++;
+		break;
+	default: fh_object_dispose(object); return;
+	}
+	publish(object);
+}
+
+static void meddle(void *arg)
 {
 	seed = *(const unsigned *)arg;
 	while (!stop) {
 		struct fh_object *object = atomic_exchange(&slots[any(SLOTS)], NULL);
 
-		if (!object)
+		if (object)
+			meddle_with(object);
+		else
 			sched_yield();
-		fh_object_dispose(object);
 		fh_object_unref(object);
 	}
 }
 
 static void all_that_is_undone_dies_once(void **unused)
 {
-	struct worker makers[MAKERS], killers[KILLERS];
-	unsigned seeds[MAKERS + KILLERS];
+	struct worker makers[MAKERS], others[OTHERS];
+	unsigned seeds[MAKERS + OTHERS];
 
 	(void)unused;
 	machine = machine_begin();
-	for (unsigned i = 0; i < MAKERS + KILLERS; i++)
+	holder = holder_new(machine);
+	for (unsigned i = 0; i < MAKERS + OTHERS; i++)
 		seeds[i] = i + 1;
 	for (unsigned i = 0; i < MAKERS; i++)
 		worker_start(&makers[i], make, &seeds[i]);
-	for (unsigned i = 0; i < KILLERS; i++)
-		worker_start(&killers[i], kill_some, &seeds[MAKERS + i]);
+	for (unsigned i = 0; i < OTHERS; i++)
+		worker_start(&others[i], meddle, &seeds[MAKERS + i]);
 	for (unsigned i = 0; i < MAKERS; i++)
 		worker_join(&makers[i]);
 	stop = true;
-	for (unsigned i = 0; i < KILLERS; i++)
-		worker_join(&killers[i]);
+	for (unsigned i = 0; i < OTHERS; i++)
+		worker_join(&others[i]);
 	for (unsigned i = 0; i < SLOTS; i++)
 		fh_object_unref(slots[i]);
-	machine_check_alive(machine, 0);
+	machine_check_alive(machine, 1);
+	holder = fh_object_unref(holder);
+	assert_int_equal(revoked, pinned);
 	assert_int_equal(disposed, made);
 	assert_int_equal(finalized, made);
 	assert_int_equal(unrealized, realized);
-	assert_true(realized > 0);
+	assert_true(realized > 0 && pinned > 0);
 	machine_end(machine);
 }
 
