@@ -54,7 +54,6 @@ enum fh_object_flag {
 	FH_OBJECT_TAKEN = 1 << 16,    /* T: somebody is past the drain of it, with all below: nobody else claims any of that */
 	FH_OBJECT_CLOSED = 1 << 17,   /* T: it is being undone (undo.c): no child joins */
 	FH_OBJECT_RESERVED = 1 << 18, /* T: an undo leaves it to control, for what is below */
-	FH_OBJECT_INNER = 1 << 19,    /* T: it was put there before the birth of its parent was over */
 	/* From this bit on: levels of the type whose init has succeeded, so that a failed birth undoes these. */
 	FH_OBJECT_LEVEL = 1 << 24,
 };
@@ -78,7 +77,8 @@ struct fh_object {
 		struct fh_deferred deferred; /* the reaper's; before that, `next` is control's */
 		struct {
 			struct fh_deferred *queue_next; /* deferred.next */
-			uint64_t order; /* T: of births, or of when it joined its parent later */
+			uint64_t order : 48; /* T: of births, or of when it joined its parent later */
+			uint64_t inner : 16; /* T: steps up to what was not born when it joined, or 0 */
 		};
 	};
 };

@@ -120,6 +120,17 @@ static uint64_t next_order(struct fh_machine *m)
 	return order;
 }
 
+/* The nearest above it that is not born, as it belongs to that (undo.c R4); 0: none. */
+static uint16_t steps_to_unborn_locked(const struct fh_object *child)
+{
+	uint16_t steps = 1;
+
+	for (const struct fh_object *o = child->parent; o && steps != 0; o = o->parent, steps++)
+		if (!fh_object_has(o, FH_OBJECT_BORN))
+			return steps;
+	return 0;
+}
+
 /* What the parent is, the subtree that joins becomes (R4). In a transaction. */
 static void inherit_shown_locked(struct fh_object *parent, struct fh_object *top)
 {
@@ -155,10 +166,9 @@ enum fh_code fh_object_link(struct fh_object *parent, char *name, struct fh_obje
 	const enum fh_code code = check_link_locked(parent, name, child, err);
 
 	if (code == FH_OK) {
-		const bool inner = !fh_object_has(parent, FH_OBJECT_BORN);
-
-		fh_object_set_flags(child, FH_OBJECT_FINDABLE | (inner ? FH_OBJECT_INNER : 0));
+		fh_object_set_flags(child, FH_OBJECT_FINDABLE);
 		link_locked(parent, name, child);
+		child->inner = steps_to_unborn_locked(child);
 		if (born)
 			child->order = next_order(m);
 		inherit_shown_locked(parent, child);

@@ -12,7 +12,8 @@
  *     parents, in one order. What is not USED is unrealized at once all the same, in its turn.
  * R3. What has come late goes with all below it, also with what is older. It stays claimed, and so
  *     in memory, until the whole is undone.
- * R4. What is put below an object before its birth is over is late if that is: it belongs to it.
+ * R4. What is put somewhere below an object before its birth is over is late if that is: it belongs
+ *     to it.
  * R5. What is about to be undone is closed, in the moment when all below it is claimed: whatever
  *     joins, or is realized there, does so before that or is refused.
  */
@@ -84,8 +85,15 @@ static int compare_late(const void *a, const void *b)
 static bool is_late_locked(const struct fh_object *object, const struct fh_object *top,
 			   uint64_t mark)
 {
-	while (object->parent != top && fh_object_has(object, FH_OBJECT_INNER))
-		object = object->parent; /* R4 */
+	const struct fh_object *o = object;
+
+	for (unsigned steps = o->inner; steps > 0 && o != top;) {
+		o = o->parent;
+		if (--steps > 0 || o == top)
+			continue;
+		object = o; /* R4: what it belongs to */
+		steps = o->inner;
+	}
 	return object->order > mark;
 }
 

@@ -256,7 +256,8 @@ static enum fh_code slow_init(struct fh_object *object, void *state, struct fh_e
 {
 	(void)state;
 	FH_POINT("test.before");
-	struct fh_object *made = fh_object_new_child(object, "made", &counted_type, err);
+	struct fh_object *bus = fh_object_new_child(object, "bus", &plain_type, err);
+	struct fh_object *made = fh_object_new_child(bus, "made", &counted_type, err);
 
 	CHECK(made);
 	FH_POINT("test.after");
@@ -272,6 +273,42 @@ static void run_slow_birth(void *device)
 }
 
 static bool init_ends; /* before the realize fails */
+
+/* Of a device that its own init realizes; below what that init has made. */
+static void make_below_the_older(struct fh_device *device)
+{
+	struct fh_object *older = fh_object_find_child(device, "older");
+
+	CHECK(fh_object_new_child(older, "made", &counted_type, NULL));
+	fh_object_unref(older);
+}
+
+static enum fh_code realizing_init(struct fh_object *object, void *state, struct fh_error *err)
+{
+	(void)state;
+	(void)err;
+	CHECK(fh_object_new_child(object, "older", &plain_type, NULL));
+	do_in_realize = make_below_the_older;
+	CHECK(fh_device_realize((struct fh_device *)object, NULL) == FH_EIO);
+	return FH_OK;
+}
+
+static const struct fh_type realizing_type = {
+	.name = "realizing", .parent = &unlucky_type, .init = realizing_init
+};
+
+static void what_a_realize_makes_in_an_init_is_undone(void **unused)
+{
+	struct fh_machine *m = machine_begin();
+	(void)unused;
+	finalized = 0;
+	struct fh_device *device = fh_device_new(m, &realizing_type, "realizing", NULL, NULL);
+
+	fh_machine_drain(m);
+	assert_int_equal(finalized, 1);
+	machine_check_alive(m, 2);
+	unlucky_end(device);
+}
 
 static void let_init_go_on(struct fh_device *device)
 {
@@ -302,7 +339,7 @@ static void what_an_earlier_init_makes_is_not_undone(void **unused)
 			fh_point_release("test.after");
 			worker_join(&worker);
 		}
-		machine_check_alive(machine_of(device), 3);
+		machine_check_alive(machine_of(device), 4);
 		unlucky_end(device);
 		assert_int_equal(finalized, 1);
 	}
@@ -510,6 +547,7 @@ int main(void)
 			release_points),
 		cmocka_unit_test(nothing_joins_or_is_realized_below_what_is_being_undone),
 		cmocka_unit_test_teardown(what_an_earlier_init_makes_is_not_undone, release_points),
+		cmocka_unit_test(what_a_realize_makes_in_an_init_is_undone),
 		cmocka_unit_test_teardown(pins_on_what_is_undone_are_revoked, release_points),
 		cmocka_unit_test(pins_on_what_was_never_in_the_tree_are_revoked),
 		cmocka_unit_test_teardown(what_another_thread_realizes_does_not_join,
