@@ -273,7 +273,8 @@ FH_API struct fh_machine *fh_object_get_machine(FH_ANY object);
 /**
  * Put @child under @parent, which takes a ref. @name (copied): without '/', not empty; NULL: no
  * name; "name[*]", here and wherever a child is made: "name[N]", where N counts from 0 on what was
- * named so here (numbers of children that are gone are not given again). Regions, spaces, lines and the like have no children (asserted).
+ * named so here (numbers of children that are gone are not given again). Regions, spaces, lines and
+ * the like have no children (asserted).
  * A child of an owner that is not shown is not shown; of one that was hidden, never: such a one
  * takes only what is born below it, and regions, lines and the like. What a failed realize or birth
  * is undoing takes nothing.

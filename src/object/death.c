@@ -20,6 +20,20 @@
 #include "object/machine.h"
 #include "object/pin.h"
 
+/* R5: sets @flags, that keep it so, of what is not exposed. False: it is. */
+static bool mark_alone(struct fh_object *object, uint32_t flags)
+{
+	if (fh_object_has(object, FH_OBJECT_EXPOSED))
+		return false;
+	fh_tree_acquire(object->machine);
+	const bool alone = !fh_object_has(object, FH_OBJECT_EXPOSED);
+
+	if (alone)
+		fh_object_set_flags(object, flags);
+	fh_lock_release(&object->machine->tree_lock);
+	return alone;
+}
+
 /* --- Hide (L6.1) ---------------------------------------------------------------------------- */
 
 /* False: it is exposed, and has to be hidden as a whole. */
@@ -142,19 +156,10 @@ static void detach_one(struct fh_object *object)
 /* False: it is exposed, or of a kind that has links of its own. */
 static bool detach_alone(struct fh_object *object)
 {
-	struct fh_machine *m = object->machine;
-
-	if (object->class->core->detach)
+	if (object->class->core->detach || !mark_alone(object, FH_OBJECT_DETACHED))
 		return false;
-	fh_tree_acquire(m);
-	const bool alone = !fh_object_has(object, FH_OBJECT_EXPOSED);
-
-	if (alone)
-		fh_object_set_flags(object, FH_OBJECT_DETACHED);
-	fh_lock_release(&m->tree_lock);
-	if (alone)
-		cut_links(object);
-	return alone;
+	cut_links(object);
+	return true;
 }
 
 static void detach(struct fh_object *top)
@@ -267,20 +272,6 @@ static void tell_of_the_dead(struct fh_object *object)
 	fh_concern_notify_below(object);
 }
 
-/* Not exposed: then it stays so (R5), as nobody claims what is taken. */
-static bool take_alone(struct fh_object *object)
-{
-	if (fh_object_has(object, FH_OBJECT_EXPOSED))
-		return false;
-	fh_tree_acquire(object->machine);
-	const bool alone = !fh_object_has(object, FH_OBJECT_EXPOSED);
-
-	if (alone)
-		fh_object_set_flags(object, FH_OBJECT_TAKEN);
-	fh_lock_release(&object->machine->tree_lock);
-	return alone;
-}
-
 void fh_object_dispose_now(struct fh_object *object)
 {
 	struct fh_machine *m = object->machine;
@@ -288,7 +279,8 @@ void fh_object_dispose_now(struct fh_object *object)
 	if (fh_object_has(object, FH_OBJECT_LEFT)) {
 		tell_of_the_dead(object);
 	} else {
-		const bool exposed = !take_alone(object);
+		/* Nobody claims what is taken. */
+		const bool exposed = !mark_alone(object, FH_OBJECT_TAKEN);
 
 		/* Hidden it is, but whoever did it may not have published that. */
 		if (exposed)

@@ -369,9 +369,10 @@ bool fh_revocation_new(struct fh_pin *pin, struct fh_object *target,
 
 /*
  * Out of its parent, which gives its ref back, but with @keep has a pin until its own dispose
- * callbacks have returned (family.h R4). Children have left; nothing foreign is called.
+ * callbacks have returned (family.h R4). Children have left; nothing foreign is called. The caller
+ * has set REQUESTED.
  */
-bool fh_object_unlink(struct fh_object *object, bool keep);
+void fh_object_unlink(struct fh_object *object, bool keep);
 /* @name is the child's own, or, if that has none, fh_alloc'ed and the child's if this succeeds. */
 enum fh_code fh_object_link(struct fh_object *parent, char *name, struct fh_object *child,
 			    struct fh_error *err);

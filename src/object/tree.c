@@ -179,7 +179,7 @@ enum fh_code fh_object_link(struct fh_object *parent, char *name, struct fh_obje
 	return code;
 }
 
-bool fh_object_unlink(struct fh_object *object, bool keep)
+void fh_object_unlink(struct fh_object *object, bool keep)
 {
 	struct fh_machine *m = object->machine;
 
@@ -188,7 +188,7 @@ bool fh_object_unlink(struct fh_object *object, bool keep)
 
 	if (fh_object_has(object, FH_OBJECT_LEFT)) {
 		fh_lock_release(&m->tree_lock);
-		return false;
+		return;
 	}
 	if (parent) {
 		const char *name = fh_object_name_of(object);
@@ -204,11 +204,10 @@ bool fh_object_unlink(struct fh_object *object, bool keep)
 		}
 		object->parent = NULL;
 	}
-	fh_object_set_flags(object, FH_OBJECT_REQUESTED | FH_OBJECT_LEFT);
+	fh_object_set_flags(object, FH_OBJECT_LEFT);
 	fh_lock_release(&m->tree_lock);
 	if (parent)
 		fh_object_unref(object);
-	return true;
 }
 
 /* --- Public --------------------------------------------------------------------------------- */

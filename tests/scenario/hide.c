@@ -3,9 +3,7 @@
  * Two hides of one subtree at the same moment (L6): whoever comes second goes on to its drain
  * only when what the first one hid is published. And what joins a subtree that is hidden.
  */
-#include "support/probe.h"
-
-#include "base/point.h"
+#include "support/standing.h"
 
 #define PARENT UINT64_C(0x10000000)
 #define CHILD UINT64_C(0x20000000)
@@ -49,70 +47,44 @@ static void child_is_not_drained_before_its_parents_hide_is_published(void **unu
 
 static const struct fh_type plain_type = { .name = "plain" };
 
-static enum fh_tx read_stands(struct probe *probe, uint64_t offset, uint64_t *ret_value)
-{
-	(void)probe;
-	(void)offset;
-	FH_POINT("test.read");
-	*ret_value = 0;
-	return FH_TX_OK;
-}
-
-static void unrealize_alone(struct probe *probe)
-{
-	CHECK(probe->hooks->inside == 0);
-}
-
-static void run_load(void *arg)
-{
-	load32(arg, CHILD, FH_TX_OK);
-}
-
 /* A callback of it began after the drain of the one that it is put below. */
 static void what_is_in_use_does_not_join_what_was_drained(void **unused)
 {
 	struct fh_machine *m = machine_begin();
-	struct probe_hooks hooks[2] = {
-		{ 0 }, { .read = read_stands, .unrealize = unrealize_alone }
-	};
-	struct fh_device *parent = probe_plug(m, "parent", &hooks[0], PARENT);
+	struct probe_hooks hooks = { 0 };
+	struct fh_device *parent = probe_plug(m, "parent", &hooks, PARENT);
 	struct fh_object *board = fh_object_new(m, &plain_type, NULL);
-	struct worker unplugger, reader;
+	struct standing standing;
+	struct worker unplugger;
 
 	(void)unused;
-	probe_plug(board, "child", &hooks[1], CHILD);
+	standing_plug(&standing, board);
 	fh_point_arm("drain.done");
 	worker_start(&unplugger, unplug, parent);
 	assert_true(fh_point_wait("drain.done"));
-	fh_point_arm("test.read");
-	worker_start(&reader, run_load, m);
-	assert_true(fh_point_wait("test.read"));
+	standing_begin(&standing, m);
 	assert_int_equal(fh_object_add_child(parent, "board", board, NULL), FH_EDEAD);
 	fh_point_release("drain.done");
 	worker_join(&unplugger);
-	assert_int_equal(hooks[1].unrealized, 0);
-	fh_point_release("test.read");
-	worker_join(&reader);
+	assert_int_equal(standing.hooks.unrealized, 0);
+	standing_end(&standing);
 	fh_object_dispose(board);
 	board = fh_object_unref(board);
 	machine_check_alive(m, 0);
-	assert_int_equal(hooks[1].unrealized, 1);
+	assert_int_equal(standing.hooks.unrealized, 1);
 	machine_end(m);
 }
 
 static struct fh_object *adopted;
-static struct probe_hooks *adopted_hooks;
 static bool in_realize; /* it is made and in use no sooner than in the realize that takes it in */
 static bool deeper;	/* it is put below something else that was made */
-static struct worker in_use;
+static struct standing in_use;
 
 static void make_adopted(struct fh_machine *m)
 {
 	adopted = fh_object_new(m, &plain_type, NULL);
-	probe_plug(adopted, "child", adopted_hooks, CHILD);
-	fh_point_arm("test.read");
-	worker_start(&in_use, run_load, m);
-	CHECK(fh_point_wait("test.read"));
+	standing_plug(&in_use, adopted);
+	standing_begin(&in_use, m);
 }
 
 static enum fh_code adopt_and_fail(struct probe *probe, struct fh_error *err)
@@ -140,27 +112,22 @@ static void run_plug(void *arg)
 static void in_use_when_a_realize_fails(void)
 {
 	struct fh_machine *m = machine_begin();
-	struct probe_hooks hooks[2] = {
-		{ .realize = adopt_and_fail, .arg = m },
-		{ .read = read_stands, .unrealize = unrealize_alone }
-	};
+	struct probe_hooks hooks = { .realize = adopt_and_fail, .arg = m };
 	struct worker plugger;
 
-	adopted_hooks = &hooks[1];
 	fh_point_arm("drain.synchronize");
 	if (!in_realize)
 		make_adopted(m);
-	worker_start(&plugger, run_plug, &hooks[0]);
+	worker_start(&plugger, run_plug, &hooks);
 	/* All is hidden, and the unplug waits. */
 	assert_true(fh_point_wait("drain.synchronize"));
 	fh_point_release("drain.synchronize");
 	assert_false(worker_done_within(&plugger, 50));
-	load32(m, CHILD, FH_TX_DECODE_ERROR);
-	assert_int_equal(hooks[1].unrealized, 0);
-	fh_point_release("test.read");
-	worker_join(&in_use);
+	load32(m, STANDING_ADDR, FH_TX_DECODE_ERROR);
+	assert_int_equal(in_use.hooks.unrealized, 0);
+	standing_end(&in_use);
 	worker_join(&plugger);
-	assert_int_equal(hooks[1].unrealized, 1);
+	assert_int_equal(in_use.hooks.unrealized, 1);
 	adopted = fh_object_unref(adopted);
 	machine_check_alive(m, 0);
 	machine_end(m);

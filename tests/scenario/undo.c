@@ -3,12 +3,10 @@
  * A realize that fails is undone on its own thread (L7), while that thread's callbacks and others
  * go on making, putting there, realizing and disposing of things below what is undone.
  */
-#include "support/probe.h"
+#include "support/standing.h"
+#include "support/unlucky.h"
 
-#include "base/point.h"
 #include "object/machine.h"
-
-#define CHILD UINT64_C(0x20000000)
 
 static const struct fh_type plain_type = { .name = "plain" };
 
@@ -21,42 +19,11 @@ static struct fh_machine *machine_of(struct fh_device *device)
 	return fh_object_get_machine(device);
 }
 
-/* --- A device whose realize does what the test wants, and fails ----------------------------- */
-
-static void (*do_in_realize)(struct fh_device *device);
-
-static enum fh_code unlucky_realize(struct fh_device *device, void *state, struct fh_error *err)
+/* Disposed of with all that it made, and with the thing. */
+static void end(struct fh_device *device)
 {
-	(void)state;
-	do_in_realize(device);
-	return fh_error_set(err, FH_EIO, "no luck");
-}
-
-static const struct fh_device_ops unlucky_ops = { .realize = unlucky_realize };
-static const struct fh_type unlucky_type = {
-	.name = "unlucky", .parent = &fh_device_type, .device = &unlucky_ops
-};
-
-static void realize_and_fail(struct fh_device *device, void (*meanwhile)(struct fh_device *device))
-{
-	do_in_realize = meanwhile;
-	assert_int_equal(fh_device_realize(device, NULL), FH_EIO);
-}
-
-static struct fh_device *unlucky_new(struct fh_machine *m)
-{
-	return fh_device_new(m, &unlucky_type, "unlucky", NULL, NULL);
-}
-
-/* Disposed of, also by control. */
-static void unlucky_end(struct fh_device *device)
-{
-	struct fh_machine *m = machine_of(device);
-
-	fh_object_dispose(device);
 	thing = fh_object_unref(thing);
-	machine_check_alive(m, 0);
-	machine_end(m);
+	unlucky_end(device);
 }
 
 /* --- What calls back when it is undone: it was made last, so that it is undone first -------- */
@@ -90,25 +57,6 @@ static void make_above_and_last(struct fh_device *device)
 	CHECK(above && fh_object_new_child(device, "last", &last_type, NULL));
 }
 
-static enum fh_tx read_stands(struct probe *probe, uint64_t offset, uint64_t *ret_value)
-{
-	(void)probe;
-	(void)offset;
-	FH_POINT("test.read");
-	*ret_value = 0;
-	return FH_TX_OK;
-}
-
-static void unrealize_alone(struct probe *probe)
-{
-	CHECK(probe->hooks->inside == 0);
-}
-
-static void run_load(void *m)
-{
-	load32(m, CHILD, FH_TX_OK);
-}
-
 static void put_it_there(void)
 {
 	CHECK(fh_object_add_child(above, "thing", thing, NULL) == FH_OK);
@@ -117,25 +65,22 @@ static void put_it_there(void)
 static void what_is_in_use_may_still_join_and_is_drained(void **unused)
 {
 	struct fh_machine *m = machine_begin();
-	struct probe_hooks hooks = { .read = read_stands, .unrealize = unrealize_alone };
 	struct fh_device *device = unlucky_new(m);
+	struct standing standing;
 
 	(void)unused;
 	thing = fh_object_new(m, &plain_type, NULL);
-	probe_plug(thing, "child", &hooks, CHILD);
-	fh_point_arm("test.read");
-	worker_start(&worker, run_load, m);
-	assert_true(fh_point_wait("test.read"));
+	standing_plug(&standing, thing);
+	standing_begin(&standing, m);
 	do_in_dispose = put_it_there;
 	realize_and_fail(device, make_above_and_last);
-	assert_int_equal(hooks.unrealized, 0);
+	assert_int_equal(standing.hooks.unrealized, 0);
 	assert_false(above_gone);
-	fh_point_release("test.read");
-	worker_join(&worker);
+	standing_end(&standing);
 	fh_machine_drain(m);
-	assert_int_equal(hooks.unrealized, 1);
+	assert_int_equal(standing.hooks.unrealized, 1);
 	assert_true(above_gone);
-	unlucky_end(device);
+	end(device);
 }
 
 static void late_dispose(struct fh_object *object, void *state)
@@ -173,7 +118,7 @@ static void what_another_has_begun_to_dispose_of_leaves_before_what_is_above(voi
 	worker_join(&worker);
 	fh_machine_drain(machine_of(device));
 	assert_true(above_gone);
-	unlucky_end(device);
+	end(device);
 }
 
 /* --- What is being undone is closed --------------------------------------------------------- */
@@ -300,6 +245,7 @@ static const struct fh_type realizing_type = {
 static void what_a_realize_makes_in_an_init_is_undone(void **unused)
 {
 	struct fh_machine *m = machine_begin();
+
 	(void)unused;
 	finalized = 0;
 	struct fh_device *device = fh_device_new(m, &realizing_type, "realizing", NULL, NULL);
@@ -307,7 +253,7 @@ static void what_a_realize_makes_in_an_init_is_undone(void **unused)
 	fh_machine_drain(m);
 	assert_int_equal(finalized, 1);
 	machine_check_alive(m, 2);
-	unlucky_end(device);
+	end(device);
 }
 
 static void let_init_go_on(struct fh_device *device)
@@ -340,9 +286,62 @@ static void what_an_earlier_init_makes_is_not_undone(void **unused)
 			worker_join(&worker);
 		}
 		machine_check_alive(machine_of(device), 4);
-		unlucky_end(device);
+		end(device);
 		assert_int_equal(finalized, 1);
 	}
+}
+
+/* --- What a realize has put below what it made goes with it ---------------------------------- */
+
+static void slot_dispose(struct fh_object *object, void *state)
+{
+	(void)state;
+	fh_reaper_drain(object->machine->reaper);
+	CHECK(finalized == 0);
+	above_gone = true;
+}
+
+static const struct fh_type slot_type = { .name = "slot", .dispose = slot_dispose };
+
+static void put_card_in_slot(struct fh_device *device)
+{
+	struct fh_object *slot = fh_object_new_child(device, "slot", &slot_type, NULL);
+	struct fh_object *card = fh_object_new(machine_of(device), &counted_type, NULL);
+
+	CHECK(fh_object_add_child(slot, "card", card, NULL) == FH_OK);
+	fh_object_unref(card);
+}
+
+static void what_was_put_there_stays_until_its_parent_is_disposed_of(void **unused)
+{
+	struct fh_device *device = unlucky_new(machine_begin());
+
+	(void)unused;
+	above_gone = false;
+	finalized = 0;
+	realize_and_fail(device, put_card_in_slot);
+	fh_machine_drain(machine_of(device));
+	assert_true(above_gone);
+	assert_int_equal(finalized, 1);
+	end(device);
+}
+
+static void remove_card_from_slot(struct fh_device *device)
+{
+	struct fh_object *slot = fh_object_new_child(device, "slot", &plain_type, NULL);
+
+	CHECK(slot); /* the name is free at a second try */
+	fh_object_dispose(fh_object_new_child(slot, "card", &plain_type, NULL));
+}
+
+static void what_a_realize_removed_itself_is_undone_at_once(void **unused)
+{
+	struct fh_device *device = unlucky_new(machine_begin());
+
+	(void)unused;
+	for (int i = 0; i < 2; i++)
+		realize_and_fail(device, remove_card_from_slot);
+	end(device);
 }
 
 /* --- Pins that are to be revoked (L4) ------------------------------------------------------- */
@@ -402,7 +401,7 @@ static void pins_on_what_is_undone_are_revoked(void **unused)
 		assert_int_equal(revoked, 2);
 		assert_int_equal(finalized, 1);
 		holder = fh_object_unref(holder);
-		unlucky_end(device);
+		end(device);
 	}
 }
 
@@ -452,7 +451,7 @@ static void what_another_thread_realizes_does_not_join(void **unused)
 	worker_join(&worker);
 	assert_int_equal(realized, 1);
 	assert_int_equal(fh_object_add_child(device, "thing", thing, NULL), FH_OK);
-	unlucky_end(device);
+	end(device);
 	assert_int_equal(realized, 0);
 }
 
@@ -474,7 +473,7 @@ static void device_may_join_the_tree_while_it_is_realized(void **unused)
 	fh_object_unref(device); /* its parent has it */
 	fh_machine_drain(m);
 	assert_int_equal(finalized, 1);
-	unlucky_end((struct fh_device *)device);
+	end((struct fh_device *)device);
 }
 
 /* --- The order ------------------------------------------------------------------------------ */
@@ -534,7 +533,7 @@ static void what_is_left_to_control_is_unrealized_in_its_turn(void **unused)
 	assert_true(base_gone);
 	fh_machine_drain(m);
 	assert_true(above_gone);
-	unlucky_end(device);
+	end(device);
 }
 
 int main(void)
@@ -548,6 +547,8 @@ int main(void)
 		cmocka_unit_test(nothing_joins_or_is_realized_below_what_is_being_undone),
 		cmocka_unit_test_teardown(what_an_earlier_init_makes_is_not_undone, release_points),
 		cmocka_unit_test(what_a_realize_makes_in_an_init_is_undone),
+		cmocka_unit_test(what_was_put_there_stays_until_its_parent_is_disposed_of),
+		cmocka_unit_test(what_a_realize_removed_itself_is_undone_at_once),
 		cmocka_unit_test_teardown(pins_on_what_is_undone_are_revoked, release_points),
 		cmocka_unit_test(pins_on_what_was_never_in_the_tree_are_revoked),
 		cmocka_unit_test_teardown(what_another_thread_realizes_does_not_join,
