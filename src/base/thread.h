@@ -83,7 +83,7 @@ struct fh_thread {
 
 /* NULL until first use. Only fh_thread_self() and thread.c touch it. */
 extern _Thread_local struct fh_thread *fh_thread_current
-	__attribute__((visibility("hidden"), tls_model("initial-exec")));
+	__attribute__((tls_model("initial-exec")));
 
 /*
  * Takes the key on which all blocks hang, once for the process. FH_EAGAIN: it has none left. Where

@@ -36,7 +36,7 @@ bool fh_hook_no_memory(size_t size, unsigned attempt)
 	return attempt < 3 || generous;
 }
 
-/* Malloc as the library sees it here: see `link_args` in tests/meson.build. */
+/* Malloc as the library sees it here: private_test_malloc in tests/meson.build. */
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
 
