@@ -15,6 +15,7 @@ but shown. The last line is the sum over all configurations.
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ from configs import BUILD, ROOT  # noqa: E402
 HEAD = 15  # lines of a failure's output: a sanitizer says first what is wrong,
 TAIL = 40  # others say it last
 TAIL_OF_SCRIPT = 1000  # a machine that hangs shows the stacks of all its threads
+ROOM = 1200  # MB that a whole check takes, with what its tests write for a while
 passed = 0
 failed = 0
 skipped = 0
@@ -185,6 +187,14 @@ def fetch_guests(tests):
         say(f"guests: {error}")
 
 
+def look_for_room():
+    """What fails for want of it says so in many ways, few of them plain."""
+    BUILD.mkdir(exist_ok=True)
+    free = shutil.disk_usage(BUILD).free // 1000000
+    if free < ROOM:
+        say(f"room: {free} MB are free; a whole check from nothing takes {ROOM} MB in {BUILD.name}/")
+
+
 def run_config(config):
     directory = BUILD / "check"
     directory.mkdir(parents=True, exist_ok=True)
@@ -219,6 +229,7 @@ def main():
             parser.error(f"no check or configuration is named {name}")
 
     start = time.monotonic()
+    look_for_room()
     fetch_guests([config for name, config in tests.items() if name in names])
     for name, config in tests.items():
         if name in names:
