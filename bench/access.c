@@ -396,8 +396,9 @@ static double beside(struct board *board, const struct processors *processors,
 /* What a reader loses beside an editor, of the medians of the two rows: 1 - rate over rate. */
 static void sample_loss(const char *name, const char *editor, const char *spinner)
 {
-	bench_sample(bench_row(name, "%"), 100 * (1 - bench_median(bench_row(spinner, "ns")) /
-							     bench_median(bench_row(editor, "ns"))));
+	bench_sample(bench_row(name, "%"),
+		     100 * (1 - bench_median(bench_row(spinner, "ns")) /
+					bench_median(bench_row(editor, "ns"))));
 }
 
 static void bench_two_threads(struct board *board, const struct processors *p)

@@ -2,7 +2,8 @@
 /*
  * The benchmark's own frame: rows of samples, a table, a file.
  *
- * R1. What is compared is measured in turns, so that a drift of the machine's speed hits both sides.
+ * R1. What is compared is measured in turns, so that a drift of the machine's speed hits both
+ *     sides.
  * R2. A row keeps all its samples: the table shows minimum and median, the file holds the median.
  * R3. Nothing here judges: no row fails because it was slow.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What one change of the map costs: a region among N added, removed, moved, each in a transaction of
- * its own, in random order; and what further address spaces add to it.
+ * What one change of the map costs: a region among N added, removed, moved, each in a transaction
+ * of its own, in random order; and what further address spaces add to it.
  */
 #include "bench.h"
 

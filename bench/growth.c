@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How costs grow with what a change does not concern, or concerns a little: address spaces that show
- * the changed map and others, containers and aliases behind each other, listeners.
+ * How costs grow with what a change does not concern, or concerns a little: address spaces that
+ * show the changed map and others, containers and aliases behind each other, listeners.
  */
 #include "bench.h"
 
@@ -54,7 +54,9 @@ static double moves(struct map *map, size_t count)
 
 enum sharing { SHARED, APART, ELSEWHERE };
 
-/* @count further spaces: that show the same view, that show it shifted, or that show another map. */
+/*
+ * @count further spaces: that show the same view, that show it shifted, or that show another map.
+ */
 static double with_spaces(size_t count, enum sharing sharing)
 {
 	struct map map = { .m = fh_machine_new(NULL, NULL) };

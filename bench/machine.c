@@ -15,7 +15,9 @@ static size_t heap_bytes(void)
 	return info.uordblks + info.hblkhd;
 }
 
-/* Memory of the process that is in use, stacks of threads included; 0 where the host does not say. */
+/*
+ * Memory of the process that is in use, stacks of threads included; 0 where the host does not say.
+ */
 static size_t resident_bytes(void)
 {
 	FILE *file = fopen("/proc/self/statm", "r");

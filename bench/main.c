@@ -123,9 +123,10 @@ int main(int argc, char **argv)
 		} else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
 			only = argv[++i];
 		} else {
-			fprintf(stderr, "usage: bench [--quick] [--json FILE] "
-					"[--only machine|object|device|access|change|dirty|doorbell|"
-					"growth]\n");
+			fprintf(stderr,
+				"usage: bench [--quick] [--json FILE] "
+				"[--only machine|object|device|access|change|dirty|doorbell|"
+				"growth]\n");
 			return 1;
 		}
 	}

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What objects cost: to make and drop, to count, to set and get properties of, to take from a tree. */
+/*
+ * What objects cost: to make and drop, to count, to set and get properties of, to take from a tree.
+ */
 #include "bench.h"
 
 #include <malloc.h>

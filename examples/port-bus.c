@@ -134,7 +134,8 @@ int main(void)
 	       fh_space_store32(memory, base + 0x3000, 7, FH_LE) == FH_TX_OK;
 
 	/* Asked for; the guest refuses; asked for again; the guest agrees. */
-	good = good && fh_device_request_unplug(a, NULL) == FH_OK && fh_irq_level(bridge->attention);
+	good = good && fh_device_request_unplug(a, NULL) == FH_OK &&
+	       fh_irq_level(bridge->attention);
 	fh_space_store32(memory, base + REG_REFUSE, 1, FH_LE);
 	good = good && !fh_device_unplug_is_requested(a) &&
 	       fh_device_request_unplug(a, NULL) == FH_OK;

@@ -149,8 +149,8 @@ int main(void)
 		fh_space_store32(memory, 0x10000000, CONTROL_MSIX | CONTROL_QUIRK, FH_LE);
 		good = good && fh_space_store32(memory, 0x10002004, i, FH_LE) == FH_TX_OK &&
 		       fh_space_load32(memory, 0x10002004, FH_LE, &value) == FH_TX_OK &&
-		       value == i && fh_space_load32(memory, 0x10000800, FH_LE, &value) == FH_TX_OK &&
-		       value == 1;
+		       value == i &&
+		       fh_space_load32(memory, 0x10000800, FH_LE, &value) == FH_TX_OK && value == 1;
 		if (i % 2)
 			fh_device_reset(card, FH_RESET_WARM);
 		else

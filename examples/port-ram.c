@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For people who come from QEMU: RAM from a file, RAM that grows, and RAM of which parts come and go.
- * docs/porting-from-qemu.md quotes it.
+ * For people who come from QEMU: RAM from a file, RAM that grows, and RAM of which parts come and
+ * go. docs/porting-from-qemu.md quotes it.
  */
 #include <freehold/freehold.h>
 

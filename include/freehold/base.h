@@ -108,8 +108,8 @@ struct fh_error {
 
 /**
  * Records a failure, unless one is recorded already. A message that does not fit is cut between
- * two characters and ends in "..."; what in it is a control character or not UTF-8, such as a damaged
- * name, becomes '?'.
+ * two characters and ends in "..."; what in it is a control character or not UTF-8, such as a
+ * damaged name, becomes '?'.
  *
  * @param err   where to (borrowed); may be NULL
  * @param code  what failed; not FH_OK

@@ -88,12 +88,12 @@ FH_API uint32_t fh_device_slot(struct fh_device *device);
 FH_API struct fh_bus *fh_device_find_bus(struct fh_device *device);
 
 /**
- * Ask the bus for the end of a device, which the caller has a ref or pin of. FH_OK: it was unplugged
- * (as by fh_device_unplug(), and with its contexts), or will be when the guest agrees. To remove it
- * without asking is fh_device_unplug(), also while it is being asked for.
+ * Ask the bus for the end of a device, which the caller has a ref or pin of. FH_OK: it was
+ * unplugged (as by fh_device_unplug(), and with its contexts), or will be when the guest agrees. To
+ * remove it without asking is fh_device_unplug(), also while it is being asked for.
  * Errors: FH_EBUSY asked for already; FH_ENOTSUP the device is not plugged into a bus; FH_EDEAD it
- * is disposed of, or its bus; where unplug_request refuses, the code of the error that it has set, or
- * FH_EPERM.
+ * is disposed of, or its bus; where unplug_request refuses, the code of the error that it has set,
+ * or FH_EPERM.
  * Context: as fh_device_call(), and in callbacks of the controller.
  */
 FH_API enum fh_code fh_device_request_unplug(struct fh_device *device, struct fh_error *err);

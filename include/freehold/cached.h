@@ -15,10 +15,10 @@ FH_BEGIN_DECLS
 struct fh_cached; /**< a cached window */
 
 /**
- * A window of @size bytes (not 0, asserted) from @addr on of @space, in the name of @owner (borrowed
- * from it; with a struct fh_machine *, owned by caller). Accesses are made with @attrs. It ends
- * with its owner: then all accesses are decode errors, for which who may still make some holds a
- * ref. When the space ends it is empty. The space's memory stays as long as the window.
+ * A window of @size bytes (not 0, asserted) from @addr on of @space, in the name of @owner
+ * (borrowed from it; with a struct fh_machine *, owned by caller). Accesses are made with @attrs.
+ * It ends with its owner: then all accesses are decode errors, for which who may still make some
+ * holds a ref. When the space ends it is empty. The space's memory stays as long as the window.
  * Behind an IOMMU it remembers one translation, until that is invalidated: so a window of one page,
  * as the IOMMU has them, is best. Anything may be there, now and later: memory is accessed in place
  * as far as the range that is at @addr goes, the rest as any access of the space. Of a window that
@@ -48,12 +48,12 @@ FH_API enum fh_tx fh_cached_write(struct fh_cached *cached, uint64_t offset, con
 
 /**
  * Host memory of the window's @size bytes (not 0, asserted) from @offset on, to load from it
- * (FH_MAP_READ in @flags), store to it (FH_MAP_WRITE) or both with the processor's own instructions.
- * It is what was there when this was called, and may be used until the thread's outermost read
- * section ends (fh_read_begin(); there has to be one, asserted): so who walks a ring looks once, and
- * every access after that costs nothing more. NULL: some of it is not plain memory in place for that
- * use, such as registers, what lies behind an IOMMU, for stores ROM and memory that somebody logs;
- * then the functions above do what can be done. Context as for these.
+ * (FH_MAP_READ in @flags), store to it (FH_MAP_WRITE) or both with the processor's own
+ * instructions. It is what was there when this was called, and may be used until the thread's
+ * outermost read section ends (fh_read_begin(); there has to be one, asserted): so who walks a ring
+ * looks once, and every access after that costs nothing more. NULL: some of it is not plain memory
+ * in place for that use, such as registers, what lies behind an IOMMU, for stores ROM and memory
+ * that somebody logs; then the functions above do what can be done. Context as for these.
  */
 FH_API void *fh_cached_direct(struct fh_cached *cached, uint64_t offset, uint64_t size,
 			      unsigned flags);

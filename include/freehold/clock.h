@@ -37,8 +37,8 @@ FH_API uint64_t fh_period_ticks(uint64_t period, uint64_t ns);
  * seen, never on two threads at once; what changed before its device is shown, it is told then.
  * Context: a leaf, as of interrupt inputs: inside a read section, with whatever the thread that
  * changed it holds; it takes no domain, does not access, edit, dispose or block; it may set clocks,
- * drive lines, arm timers, schedule bottom halves. NULL if the device has been detached. A name that
- * is taken is a programmer's error (asserted).
+ * drive lines, arm timers, schedule bottom halves. NULL if the device has been detached. A name
+ * that is taken is a programmer's error (asserted).
  */
 FH_API struct fh_clock *fh_clock_new(struct fh_device *device, const char *name,
 				     void (*changed)(void *state), void *state);
@@ -57,9 +57,9 @@ static inline enum fh_code fh_clock_set_hz(struct fh_clock *clock, uint64_t hz)
 }
 
 /**
- * From now on its frequency is that of @source times @multiplier by @divider; to the nearest unit of
- * its period, which is never 0 if the source's is not. One that follows @source already has a new
- * ratio. Errors: FH_EBUSY it follows another; FH_ELOOP @source follows it; FH_EINVAL one of the
+ * From now on its frequency is that of @source times @multiplier by @divider; to the nearest unit
+ * of its period, which is never 0 if the source's is not. One that follows @source already has a
+ * new ratio. Errors: FH_EBUSY it follows another; FH_ELOOP @source follows it; FH_EINVAL one of the
  * numbers is 0, or two machines; FH_EDEAD one of them is NULL or detached.
  */
 FH_API enum fh_code fh_clock_follow(struct fh_clock *clock, struct fh_clock *source,

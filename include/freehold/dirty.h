@@ -65,7 +65,8 @@ FH_API void fh_dirty_stop(struct fh_region *region, enum fh_dirty_client client)
  * Log all memory of the machine for @client: each region that has memory, whether it is mapped or
  * not, and each that comes later (whose constructor then may fail with FH_ENOMEM for its bitmap).
  * Regions that the client logs already go on as they are. One that is on already: FH_OK. FH_ENOMEM:
- * no room for all bitmaps, nothing changed. FH_EPERM in a listener. Waits, and context, as fh_dirty_start().
+ * no room for all bitmaps, nothing changed. FH_EPERM in a listener. Waits, and context, as
+ * fh_dirty_start().
  */
 FH_API enum fh_code fh_dirty_global_start(struct fh_machine *m, enum fh_dirty_client client,
 					  struct fh_error *err);

@@ -32,8 +32,9 @@ struct fh_eventfd_match {
  * match, the most specific one alone is signalled: first those that compare data, of
  * these first the one with a size; then the one with a size; then the one of any size.
  *
- * The result is an object in the name of @owner (borrowed from it; with a struct fh_machine *, owned
- * by caller), which dies with its owner; when the region is disposed of it does nothing any more.
+ * The result is an object in the name of @owner (borrowed from it; with a struct fh_machine *,
+ * owned by caller), which dies with its owner; when the region is disposed of it does nothing any
+ * more.
  * @fd is duplicated: the caller may close it at once. It should be an eventfd and not be able to
  * block; adding 1 to it is all that is done, and what cannot be added is lost. The duplicate is
  * closed a grace period after the end of the object.

@@ -2,8 +2,8 @@
 /*
  * Hooks: functions that a program may define and the library then calls, where it would otherwise
  * have the last word. They are bound when the program is linked: there is nothing to register, no
- * state, and no moment at which they are not there yet. Whoever builds a program defines them, once;
- * a library that embeds this one leaves them to its programs.
+ * state, and no moment at which they are not there yet. Whoever builds a program defines them,
+ * once; a library that embeds this one leaves them to its programs.
  *
  * The shared library finds those of the program itself and of the libraries that it is linked with.
  * If it comes in by dlopen(), the program exports them (-rdynamic).
@@ -31,8 +31,8 @@ FH_HOOK void fh_hook_panic(const char *line);
  * @size bytes, for a structure of the library's own, could not be allocated, for the @attempt-th
  * time in a row (from 1 on). True: something was freed, or will be; it is tried again. False, or
  * without such a hook: the process ends, see fh_hook_panic().
- * What a user, a file or a guest chose the size of is not asked for here: that fails with FH_ENOMEM.
- * Context: as fh_hook_panic(). It may wait for what does not need this library.
+ * What a user, a file or a guest chose the size of is not asked for here: that fails with
+ * FH_ENOMEM. Context: as fh_hook_panic(). It may wait for what does not need this library.
  */
 FH_HOOK bool fh_hook_no_memory(size_t size, unsigned attempt);
 

@@ -30,10 +30,10 @@ struct fh_translation {
 /** The callbacks of an IOMMU. */
 struct fh_iommu_ops {
 	/**
-	 * Translate an access (of FH_IOMMU_READ or WRITE; 0: whatever there is) at @addr of the region,
-	 * made by the requester that stands for @index. FH_TX_OK and the range around @addr for which
-	 * that holds, in *ret; or the result that the access has, and then optionally in ret->first
-	 * and last, which are @addr before, the range for which it is so.
+	 * Translate an access (of FH_IOMMU_READ or WRITE; 0: whatever there is) at @addr of the
+	 * region, made by the requester that stands for @index. FH_TX_OK and the range around @addr
+	 * for which that holds, in *ret; or the result that the access has, and then optionally in
+	 * ret->first and last, which are @addr before, the range for which it is so.
 	 * Context: in a read section, in no domain, on any number of threads at the same time: as a
 	 * callback of the owner, which may access memory (page tables), also through other IOMMUs,
 	 * but neither edits nor waits for what needs a domain. It loads its tables after it was
@@ -43,16 +43,20 @@ struct fh_iommu_ops {
 	 */
 	enum fh_tx (*translate)(void *state, uint64_t addr, unsigned access, unsigned index,
 				struct fh_attrs attrs, struct fh_translation *ret);
-	/** Optional: the index that attributes stand for, below `indexes`. Context: as translate. */
+	/**
+	 * Optional: the index that attributes stand for, below `indexes`. Context: as translate.
+	 */
 	unsigned (*index_of)(void *state, struct fh_attrs attrs);
 	/** How many independent sets of translations there are; 0: 1. */
 	unsigned indexes;
 	/**
-	 * Optional: notifiers of these kinds (FH_IOMMU_MAP, UNMAP) now exist for @index; 0: none any
-	 * more. Context: as the callbacks of notifiers.
+	 * Optional: notifiers of these kinds (FH_IOMMU_MAP, UNMAP) now exist for @index; 0: none
+	 * any more. Context: as the callbacks of notifiers.
 	 */
 	void (*notifiers_changed)(void *state, unsigned index, unsigned kinds);
-	/** Optional: called once when the region is finalized; releases @state. Context: finalize. */
+	/**
+	 * Optional: called once when the region is finalized; releases @state. Context: finalize.
+	 */
 	void (*release)(void *state);
 };
 

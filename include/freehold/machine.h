@@ -41,8 +41,8 @@ struct fh_machine_options {
 /**
  * A new machine (owned by caller). NULL, with FH_EAGAIN in @err and nothing left behind, where the
  * host has no thread for it (ulimit -u, the limits of a control group, address space for a stack)
- * or the process none of its thread-specific keys. @options NULL: defaults. Any thread; the options'
- * functions may be called before it returns.
+ * or the process none of its thread-specific keys. @options NULL: defaults. Any thread; the
+ * options' functions may be called before it returns.
  */
 FH_API struct fh_machine *fh_machine_new(const struct fh_machine_options *options,
 					 struct fh_error *err);

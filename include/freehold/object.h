@@ -136,10 +136,10 @@ struct fh_type {
 	enum fh_code (*init)(struct fh_object *object, void *state, struct fh_error *err);
 
 	/**
-	 * Derived first, once. On control, or where fh_object_unref() says at once, or on the thread
-	 * on which its birth, or a realize above it, fails. The object is whole and still has its
-	 * name and parent. What lay below it has left, but stays in memory until all levels have
-	 * returned: its state may point there. So they do not wait for it to be released.
+	 * Derived first, once. On control, or where fh_object_unref() says at once, or on the
+	 * thread on which its birth, or a realize above it, fails. The object is whole and still
+	 * has its name and parent. What lay below it has left, but stays in memory until all levels
+	 * have returned: its state may point there. So they do not wait for it to be released.
 	 */
 	void (*dispose)(struct fh_object *object, void *state);
 
@@ -279,8 +279,8 @@ FH_API struct fh_machine *fh_object_get_machine(FH_ANY object);
  * takes only what is born below it, and regions, lines and the like. What a failed realize or birth
  * is undoing takes nothing.
  * Errors: FH_EEXIST the name is taken; FH_EBUSY @child has a parent or a name, or another thread is
- * realizing it, or something below it, while this one realizes what it is put below; FH_EDEAD one of
- * them is disposed of; FH_ELOOP @parent is below @child; FH_EINVAL the name, or two machines.
+ * realizing it, or something below it, while this one realizes what it is put below; FH_EDEAD one
+ * of them is disposed of; FH_ELOOP @parent is below @child; FH_EINVAL the name, or two machines.
  */
 FH_API enum fh_code fh_object_add_child(FH_ANY parent, const char *name, FH_ANY child,
 					struct fh_error *err);
@@ -398,8 +398,9 @@ FH_API struct fh_ledger fh_ledger_read(struct fh_machine *m);
 
 /**
  * Print the counts and, for each object alive (of a crowd: for the first hundred), why; as cycles
- * those of pins and refs among objects that are disposed of or have nobody else, with what keeps each:
- * pins by their kind, strong links by their property. Returns the number alive, at most INT_MAX.
+ * those of pins and refs among objects that are disposed of or have nobody else, with what keeps
+ * each: pins by their kind, strong links by their property. Returns the number alive, at most
+ * INT_MAX.
  */
 FH_API int fh_ledger_print(struct fh_machine *m, FILE *out);
 

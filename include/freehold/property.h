@@ -123,7 +123,10 @@ FH_API enum fh_code fh_object_get_i64(FH_ANY object, const char *name, int64_t *
 /** A copy (owned by caller, free()), or NULL if there is none: STRING and ENUM. */
 FH_API enum fh_code fh_object_get_string(FH_ANY object, const char *name, char **ret_value,
 					 struct fh_error *err);
-/** LINK and CHILD: the target (ref taken), or NULL; always NULL once @object has left the machine (L6, step 5). */
+/**
+ * LINK and CHILD: the target (ref taken), or NULL; always NULL once @object has left the machine
+ * (L6, step 5).
+ */
 FH_API enum fh_code fh_object_get_link(FH_ANY object, const char *name,
 				       struct fh_object **ret_value, struct fh_error *err);
 /** Any kind as text (owned by caller, free()), as fh_object_set_text() takes it; "" for none. */
@@ -206,7 +209,9 @@ FH_API enum fh_code fh_machine_set_default(struct fh_machine *m, const char *typ
 					   const char *property, const char *text,
 					   struct fh_error *err);
 
-/** Call @visit, under no lock, for each of them in the order in which they were set, until false. */
+/**
+ * Call @visit, under no lock, for each of them in the order in which they were set, until false.
+ */
 FH_API void fh_machine_each_default(struct fh_machine *m,
 				    bool (*visit)(const char *type, const char *property,
 						  const char *text, void *arg),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The memory behind RAM and ROM regions: where it comes from, how large it may become, that it is written
- * back, and which parts of it are there at all.
+ * The memory behind RAM and ROM regions: where it comes from, how large it may become, that it is
+ * written back, and which parts of it are there at all.
  */
 #ifndef FREEHOLD_RAM_H
 #define FREEHOLD_RAM_H
@@ -25,8 +25,8 @@ enum fh_ram_backing {
 enum fh_ram_huge {
 	FH_RAM_HUGE_NO,
 	/**
-	 * If the host has enough of them free; otherwise ordinary memory, which the host is asked to
-	 * make of transparent huge pages. What came of it says fh_region_get_ram_info().
+	 * If the host has enough of them free; otherwise ordinary memory, which the host is asked
+	 * to make of transparent huge pages. What came of it says fh_region_get_ram_info().
 	 */
 	FH_RAM_HUGE_WANTED,
 	FH_RAM_HUGE_REQUIRED, /**< or the region is not made */
@@ -46,8 +46,8 @@ struct fh_ram_options {
 	 */
 	bool readonly;
 	/**
-	 * FILE: made if it is not there (mode 0600), and made longer if it is too short. Without it,
-	 * and in a DESCRIPTOR, what is too short is an error.
+	 * FILE: made if it is not there (mode 0600), and made longer if it is too short. Without
+	 * it, and in a DESCRIPTOR, what is too short is an error.
 	 */
 	bool create;
 	const char *path;  /**< FILE: borrowed for the call */
@@ -63,8 +63,8 @@ struct fh_ram_options {
 	 */
 	uint64_t max_size;
 	/**
-	 * Optional: the region has another size. Called by fh_region_resize(), before the guest sees
-	 * it. Context: as a listener's callback (space.h): under the topology lock.
+	 * Optional: the region has another size. Called by fh_region_resize(), before the guest
+	 * sees it. Context: as a listener's callback (space.h): under the topology lock.
 	 */
 	void (*resized)(void *state, struct fh_region *region, uint64_t size);
 	void *resized_state;
@@ -93,7 +93,9 @@ struct fh_ram_options {
 	 * and not where discarding is FH_ENOTSUP.
 	 */
 	bool unpopulated;
-	/** In what pieces parts come and go: a power of two; 0: the page size, which is the least. */
+	/**
+	 * In what pieces parts come and go: a power of two; 0: the page size, which is the least.
+	 */
 	uint64_t granule;
 };
 

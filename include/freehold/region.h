@@ -92,7 +92,8 @@ struct fh_region_ops {
  * result is (borrowed) from it, and it is a child @name (copied) of the owner (NULL: without a
  * name). A struct fh_machine * as owner means none: the region is its own and (owned by caller).
  * NULL is returned if the owner has been detached (L6), or if the name is taken or no name; and for
- * RAM (see there); of RAM, ROM kinds and aliases also in a listener. What was given (@state, @ptr) is then not released.
+ * RAM (see there); of RAM, ROM kinds and aliases also in a listener. What was given (@state, @ptr)
+ * is then not released.
  */
 
 /** Holds subregions; its holes show what lies under it. */
@@ -124,12 +125,12 @@ FH_API struct fh_region *fh_region_new_ram_ptr(FH_ANY owner, const char *name, u
 
 /**
  * A RAM device: host memory at @ptr that has side effects, such as a mapped BAR of a real device.
- * Accesses are loads and stores of 1, 2, 4 or 8 bytes of host memory, each of exactly the size asked
- * for and aligned; what is not aligned there, of another size or longer is cut into pieces that are,
- * as wide as possible, in rising order. Never is a byte touched twice or one that was not asked for.
- * Listeners and fh_space_map() are given the memory itself, marked as a device's: who uses it
- * follows the same rules. Accesses with attrs.debug or memory_only are FH_TX_DENIED, atomic ones
- * too. Else as fh_region_new_ram_ptr().
+ * Accesses are loads and stores of 1, 2, 4 or 8 bytes of host memory, each of exactly the size
+ * asked for and aligned; what is not aligned there, of another size or longer is cut into pieces
+ * that are, as wide as possible, in rising order. Never is a byte touched twice or one that was not
+ * asked for. Listeners and fh_space_map() are given the memory itself, marked as a device's: who
+ * uses it follows the same rules. Accesses with attrs.debug or memory_only are FH_TX_DENIED, atomic
+ * ones too. Else as fh_region_new_ram_ptr().
  */
 FH_API struct fh_region *fh_region_new_ram_device(FH_ANY owner, const char *name, uint64_t size,
 						  void *ptr, void (*release)(void *arg),
@@ -197,8 +198,8 @@ FH_API struct fh_region *fh_region_destroy(struct fh_region *region);
  * Changes. A guest sees each at once as a whole, when the outermost transaction commits: a move
  * shows the region at exactly one place. On a region that is NULL or has been detached: FH_EDEAD,
  * nothing changed. Setting what is set already is no change. In a listener's callback, or another
- * leaf (an interrupt input, an IOMMU's notifier), nothing is edited: FH_EPERM, from each of them, as
- * from all functions that edit the map and return a code.
+ * leaf (an interrupt input, an IOMMU's notifier), nothing is edited: FH_EPERM, from each of them,
+ * as from all functions that edit the map and return a code.
  */
 
 /**
@@ -295,8 +296,8 @@ FH_API void fh_region_each_sub(struct fh_region *region,
 			       bool (*visit)(struct fh_region *sub, void *arg), void *arg);
 
 /**
- * Host pointer to the start of a RAM, ROM, ROM device or RAM device region (borrowed, valid as long as the
- * region), else NULL. For loaders: what is written there the library does not see.
+ * Host pointer to the start of a RAM, ROM, ROM device or RAM device region (borrowed, valid as long
+ * as the region), else NULL. For loaders: what is written there the library does not see.
  */
 FH_API void *fh_region_ram(struct fh_region *region);
 

@@ -16,8 +16,8 @@ FH_BEGIN_DECLS
  * owner (owned by caller). @root may be NULL: nothing is mapped. The space does not keep its root:
  * when the root is disposed of, the space is empty. The root's own place in a container does not
  * matter.
- * Returns NULL if the owner or the root has been detached, or the name is taken or no name; and in a
- * listener.
+ * Returns NULL if the owner or the root has been detached, or the name is taken or no name; and in
+ * a listener.
  */
 FH_API struct fh_space *fh_space_new(FH_ANY owner, const char *name, struct fh_region *root);
 
@@ -271,8 +271,8 @@ FH_API struct fh_mapping *fh_space_map(struct fh_space *space, uint64_t addr, ui
  * them there or not. Returns the result of that; FH_TX_DECODE_ERROR, and nothing is written, once
  * the region's owner is hidden; otherwise FH_TX_OK. Of a mapping that has ended: nothing is written
  * any more, FH_TX_DECODE_ERROR unless @written is 0.
- * Guest memory that was written is marked dirty, if it is logged (dirty.h): what @written says; of a
- * mapping for writing that its holder's end has ended, all of it.
+ * Guest memory that was written is marked dirty, if it is logged (dirty.h): what @written says; of
+ * a mapping for writing that its holder's end has ended, all of it.
  * Context: as fh_space_write().
  */
 FH_API enum fh_tx fh_mapping_unmap(struct fh_mapping *mapping, uint64_t written);
@@ -337,13 +337,14 @@ struct fh_space_change {
  * What a callback may do: fh_space_each(), fh_space_lookup() in a read section, and the functions
  * that only look at regions. Functions that edit the map and return a code refuse with FH_EPERM and
  * have changed nothing, constructors that would edit return NULL. It does not access, take a
- * device's domain, begin a transaction, or dispose of anything but listeners (asserted); nor does it
- * wait for what may be waiting itself, as for a lock of the library's (kvm.h waits for vCPUs that
- * are in KVM_RUN, where they hold nothing).
+ * device's domain, begin a transaction, or dispose of anything but listeners (asserted); nor does
+ * it wait for what may be waiting itself, as for a lock of the library's (kvm.h waits for vCPUs
+ * that are in KVM_RUN, where they hold nothing).
  * Listeners, of any space of the machine, may be made and disposed of. A new one is told of the map
- * when all have been told of the present commit; one that is disposed of, itself or another, is told
- * the rest of it as well, and then the removals that undo the map: with what went before, each hears
- * a story that is whole. Its @state stays until then. In log_sync and log_clear, when these are over.
+ * when all have been told of the present commit; one that is disposed of, itself or another, is
+ * told the rest of it as well, and then the removals that undo the map: with what went before, each
+ * hears a story that is whole. Its @state stays until then. In log_sync and log_clear, when these
+ * are over.
  */
 struct fh_listener_ops {
 	/**
@@ -418,10 +419,11 @@ struct fh_listener_ops {
 	void (*coalesced_del)(void *state, const struct fh_section *section);
 	/**
 	 * Bring the stores that were kept, with fh_space_store(), in their order: somebody is going
-	 * to access registers that may depend on them. A callback of the listener's owner, in a read
-	 * section, in no domain of its own and under no lock, on any thread, on several at once. The
-	 * stores carry the chain of callbacks that the thread is in: one that is refused for that
-	 * (FH_TX_REENTRY) is brought next time. Nobody is asked again by what is done in it.
+	 * to access registers that may depend on them. A callback of the listener's owner, in a
+	 * read section, in no domain of its own and under no lock, on any thread, on several at
+	 * once. The stores carry the chain of callbacks that the thread is in: one that is refused
+	 * for that (FH_TX_REENTRY) is brought next time. Nobody is asked again by what is done in
+	 * it.
 	 */
 	void (*coalesced_flush)(void *state);
 };

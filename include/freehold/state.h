@@ -48,20 +48,21 @@ struct fh_state_field {
 	size_t size;	/**< sizeof the member: a whole number of elements */
 	unsigned since; /**< in streams of this version and above; 0: in all */
 	/**
-	 * Whether this device has it, NULL: it does. Looks only at what precedes it in the table and
-	 * at what does not change once the device is realized: in a restore it gets the copy.
+	 * Whether this device has it, NULL: it does. Looks only at what precedes it in the table
+	 * and at what does not change once the device is realized: in a restore it gets the copy.
 	 */
 	bool (*exists)(const void *state);
 	const struct fh_state_table *table; /**< FH_STATE_STRUCT: of one element */
 	/**
-	 * The number of elements in use is a member of this kind (U8 to U64) at @c length_offset, no
-	 * field of its own; FH_STATE_NONE: all are. For @c max this is needed but for a string.
+	 * The number of elements in use is a member of this kind (U8 to U64) at @c length_offset,
+	 * no field of its own; FH_STATE_NONE: all are. For @c max this is needed but for a string.
 	 */
 	enum fh_state_kind length_kind;
 	size_t length_offset;
 	/**
-	 * Not 0: the member points to the elements, from malloc(), NULL for none; at most so many (a
-	 * string's bytes). A restore frees the old ones. Neither timers nor further pointers in them.
+	 * Not 0: the member points to the elements, from malloc(), NULL for none; at most so many
+	 * (a string's bytes). A restore frees the old ones. Neither timers nor further pointers in
+	 * them.
 	 */
 	uint32_t max;
 };
@@ -74,9 +75,9 @@ struct fh_state_table {
 	size_t size;		  /**< of one element, of FH_STATE_STRUCT */
 	const struct fh_state_field *fields; /**< ended by one without a name; may be NULL */
 	/**
-	 * Tables of the same state that are saved where they are needed(), and not missed where they
-	 * are not in a stream; ended by NULL. One that the device does not know is refused. So what
-	 * few devices use can be added without a new version. Not of a struct.
+	 * Tables of the same state that are saved where they are needed(), and not missed where
+	 * they are not in a stream; ended by NULL. One that the device does not know is refused. So
+	 * what few devices use can be added without a new version. Not of a struct.
 	 */
 	const struct fh_state_table *const *subsections;
 	/** As exists() of a field: whether there is anything to be saved. NULL: yes. */

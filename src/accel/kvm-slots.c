@@ -127,7 +127,8 @@ static void slot_harvest(struct kvm *kvm, const struct kvm_slot *slot)
 
 	if (slot->id == KVM_SLOT_NONE || !(slot->flags & KVM_MEM_LOG_DIRTY_PAGES))
 		return;
-	kvm->bitmap = kvm_grow(kvm->bitmap, &kvm->bitmap_words, (pages + 63) / 64, sizeof(uint64_t));
+	kvm->bitmap =
+		kvm_grow(kvm->bitmap, &kvm->bitmap_words, (pages + 63) / 64, sizeof(uint64_t));
 	memset(kvm->bitmap, 0, (pages + 63) / 64 * sizeof(uint64_t));
 	log.dirty_bitmap = kvm->bitmap;
 	result = kvm_call(kvm, kvm->fd, KVM_GET_DIRTY_LOG, &log);

@@ -58,7 +58,9 @@ static void format(char *message, size_t size, const char *fmt, va_list args)
 
 	if (length < 0)
 		message[0] = '\0';
-	/* First: so the cut finds characters. The half of one that the end made is under the dots. */
+	/*
+	 * First: so the cut finds characters. The half of one that the end made is under the dots.
+	 */
 	fh_text_mend(message);
 	if (length > 0 && (size_t)length >= size)
 		mark_cut(message, size);

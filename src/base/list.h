@@ -150,7 +150,9 @@ static inline struct fh_list *fh_list_visit_next(struct fh_list *pending, struct
 #define fh_list_for_each_reverse(node, head) \
 	for (struct fh_list *node = (head)->prev; node != (head); node = node->prev)
 
-/* The node of an entry. At the end of a list the entry is none, and may be aligned as none can be. */
+/*
+ * The node of an entry. At the end of a list the entry is none, and may be aligned as none can be.
+ */
 #define fh_list_node_of(entry, type, member) \
 	((struct fh_list *)(void *)((char *)(entry) + offsetof(type, member)))
 

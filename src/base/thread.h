@@ -48,26 +48,32 @@ struct fh_thread {
 	/* All layers, through fh_thread_hold/unhold: how many of each kind are held. */
 	unsigned held[FH_HELD_KINDS];
 
-	/* pin.c: the chunk of pins that the thread used last, and the id of the holding it is of. */
+	/*
+	 * pin.c: the chunk of pins that the thread used last, and the id of the holding it is of.
+	 */
 	uint64_t pins_id;
 	void *pins;
 
-	/* Memory layer (chain.h): innermost frame of the chain of callbacks that the thread is in. */
+	/*
+	 * Memory layer (chain.h): innermost frame of the chain of callbacks that the thread is in.
+	 */
 	void *chain;
 
-	/* Memory layer (chain.h): a domain that the thread waited for and holds for its next try. */
+	/*
+	 * Memory layer (chain.h): a domain that the thread waited for and holds for its next try.
+	 */
 	void *handed;
 
 	/*
-	 * Memory layer: lookaside of recent lookups, allocated when wanted, and its entry that was used
-	 * last, NULL if there is no lookaside. lookaside_free is called with it before the block
-	 * goes, on its thread, where fh_thread_self() is still this block.
+	 * Memory layer: lookaside of recent lookups, allocated when wanted, and its entry that was
+	 * used last, NULL if there is no lookaside. lookaside_free is called with it before the
+	 * block goes, on its thread, where fh_thread_self() is still this block.
 	 */
 	void *lookaside;
 	void *recent;
 	/*
-	 * Memory layer (chain.h): how often the thread left its read sections to wait, within a callback
-	 * or an access. Who looked something up before looks again if it changed.
+	 * Memory layer (chain.h): how often the thread left its read sections to wait, within a
+	 * callback or an access. Who looked something up before looks again if it changed.
 	 */
 	uint64_t left;
 

@@ -427,7 +427,8 @@ static struct named *sorted_names(const struct fh_listing *listing)
 /* By space of the old map: the place of its partner plus one; *ret_taken says which have one. */
 static size_t *match_spaces(const struct fh_listing *listings[2], bool **ret_taken)
 {
-	struct named *const olds = sorted_names(listings[0]), *const news = sorted_names(listings[1]);
+	struct named *const olds = sorted_names(listings[0]);
+	struct named *const news = sorted_names(listings[1]);
 	size_t *const partners = calloc(listings[0]->space_count + 1, sizeof(*partners));
 	bool *const taken = calloc(listings[1]->space_count + 1, sizeof(*taken));
 	size_t i = 0, j = 0;

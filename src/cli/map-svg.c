@@ -3,8 +3,8 @@
  * A map as a picture: for each view an axis of addresses, beside it what a guest sees, and then the
  * layers of which that comes, from the topmost on; what is hidden in them is pale and hatched.
  *
- * R1. The axis is not to scale: what has a name is high enough for it, and where there is nothing is
- *     folded. Every edge of anything has its address.
+ * R1. The axis is not to scale: what has a name is high enough for it, and where there is nothing
+ *     is folded. Every edge of anything has its address.
  * R2. The same map is always the same bytes. There is nothing in the picture that is not in these:
  *     no fonts, no scripts, no references.
  * R3. A name that does not fit is cut, and is whole in the tooltip (<title>).

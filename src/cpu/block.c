@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks: found by physical address, decoded once, looked at again when their bytes may have changed.
+ * Blocks: found by physical address, decoded once, looked at again when their bytes may have
+ * changed.
  *
  * Two things make a block stale: a store into its page (by any hart, told to blocks_note_store()),
- * and a fence.i, which covers what no hart stored: DMA. A stale block is not thrown away: when it is
- * entered next, its bytes are compared with memory, and as a rule they are the same.
+ * and a fence.i, which covers what no hart stored: DMA. A stale block is not thrown away: when it
+ * is entered next, its bytes are compared with memory, and as a rule they are the same.
  *
  * R1. A block belongs to one hart. What another hart stores reaches it as a note, looked at when
  *     that hart's attention is; the architecture promises nothing before its own fence.i.
  * R2. A hart that keeps blocks of a page has its bit in struct code_pages (code.c), set before the
- *     bytes are read. While there is a bit, no TLB has a write entry for the page (but for entries that
- *     a note is on its way to, see R1).
- * R3. A dead block (page let go, bytes changed) has epoch 0 for ever and stays in the arena until the
- *     next flush: links and jumps may still lead to it, and find it not current.
+ *     bytes are read. While there is a bit, no TLB has a write entry for the page (but for entries
+ *     that a note is on its way to, see R1).
+ * R3. A dead block (page let go, bytes changed) has epoch 0 for ever and stays in the arena until
+ *     the next flush: links and jumps may still lead to it, and find it not current.
  * R4. A page that is stored to again and again without any of its blocks being entered is data now:
  *     it is let go, and stores to it are fast again.
  * R5. A block whose page can be fetched from as a whole has pa_second UINT64_MAX. Others are single
- *     instructions, never linked to: one that goes on in the next page (pa_second is where), and, with
- *     bit 0 of pa_second, those of pages of which a part may not be fetched (PMP, end of memory),
- *     which are asked for each time.
+ *     instructions, never linked to: one that goes on in the next page (pa_second is where), and,
+ *     with bit 0 of pa_second, those of pages of which a part may not be fetched (PMP, end of
+ *     memory), which are asked for each time.
  */
 #include "cpu/block.h"
 
@@ -127,7 +128,9 @@ static void block_kill(struct blocks *blocks, struct block *block)
 		page_unlink_block(page_find(blocks, block->pa_second), block, 1);
 }
 
-/* The hart keeps nothing of the page any more: its bit goes, unless another page shares the slot. */
+/*
+ * The hart keeps nothing of the page any more: its bit goes, unless another page shares the slot.
+ */
 static void page_leave_slot(struct hart *h, uint64_t pa)
 {
 	for (struct page *page = *page_bucket(h->blocks, pa); page; page = page->next)
@@ -367,8 +370,8 @@ static void decode_one(struct hart *h, struct op *op, uint32_t insn, unsigned of
 }
 
 /* Decode into ops and raw; returns the number of instructions. */
-static unsigned decode_run(struct hart *h, const struct source *source, struct op *ops, uint8_t *raw,
-			   unsigned *ret_bytes)
+static unsigned decode_run(struct hart *h, const struct source *source, struct op *ops,
+			   uint8_t *raw, unsigned *ret_bytes)
 {
 	const unsigned room = (unsigned)(TLB_PAGE_SIZE - (source->pa & ~TLB_PAGE_MASK));
 	const unsigned most = source->single ? 1 : BLOCK_OPS_MAX;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pages of decoded code, as all harts of a machine see them: for each page which harts keep blocks of
- * it, and for each hart what the others have to tell it.
+ * Pages of decoded code, as all harts of a machine see them: for each page which harts keep blocks
+ * of it, and for each hart what the others have to tell it.
  *
  * R1. A hart sets its bit before it reads the bytes that it decodes, and tells the others, who take
  *     their write tags away. Who fills its TLB asks for the bits before it enters a write tag.
- * R2. Slots are shared by pages 4 GiB apart: a bit too many costs time, one too few is wrong. So a hart
- *     clears its bit only when it keeps nothing of any page of the slot.
+ * R2. Slots are shared by pages 4 GiB apart: a bit too many costs time, one too few is wrong. So a
+ *     hart clears its bit only when it keeps nothing of any page of the slot.
  * R3. Notes are bounded. Where they do not fit the hart is told only that there were too many.
  */
 #include "cpu/code.h"

@@ -70,8 +70,8 @@ void cpu_start(struct fh_device *device);
 void cpu_stop(struct fh_device *device);
 
 /*
- * The time that config.time() tells has jumped: the supervisor timer's deadline is computed anew, on
- * the hart's own thread. Any thread; does not block.
+ * The time that config.time() tells has jumped: the supervisor timer's deadline is computed anew,
+ * on the hart's own thread. Any thread; does not block.
  */
 void cpu_time_jumped(struct fh_device *device);
 

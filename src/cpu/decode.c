@@ -4,8 +4,8 @@
  * Instruction Set Listings", and those of Zba, Zbb, Zbs, Zicbom and Zicboz.
  *
  * R1. An encoding that the specification reserves, or that belongs to an extension which the hart
- *     does not have, is OP_ILLEGAL with the raw instruction as its immediate. Where a field is to be
- *     ignored (fence, fence.i) it is.
+ *     does not have, is OP_ILLEGAL with the raw instruction as its immediate. Where a field is to
+ *     be ignored (fence, fence.i) it is.
  * R2. What SYSTEM (funct3 0) and OP-FP encode is judged by those who execute it.
  */
 #include "cpu/op.h"

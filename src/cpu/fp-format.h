@@ -93,8 +93,8 @@ static bool NAME(is_exactly)(enum arith op, FLOAT a, FLOAT b, FLOAT c, WIDE midd
 }
 
 /*
- * R3: the smallest normal number came out, inexact. All that goes in is small then, so that it can be
- * made 2^64 times as large without a rounding, and a result that is not near the border of the
+ * R3: the smallest normal number came out, inexact. All that goes in is small then, so that it can
+ * be made 2^64 times as large without a rounding, and a result that is not near the border of the
  * exponents tells.
  */
 static bool NAME(was_tiny)(enum arith op, unsigned rm, FLOAT a, FLOAT b, FLOAT c)

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * F and D on the host's floating-point unit: arithmetic by the host, with its rounding modes and its
- * exception flags; by hand what IEEE 754 leaves open and RISC-V decides (unprivileged specification,
- * chapters F and D): canonical NaNs, NaN boxing, minimum and maximum, conversions, and what hosts lack.
- * What is the same for both formats is in fp-format.h.
+ * F and D on the host's floating-point unit: arithmetic by the host, with its rounding modes and
+ * its exception flags; by hand what IEEE 754 leaves open and RISC-V decides (unprivileged
+ * specification, chapters F and D): canonical NaNs, NaN boxing, minimum and maximum, conversions,
+ * and what hosts lack. What is the same for both formats is in fp-format.h.
  *
  * R1. Nothing of the host's environment leaks: the mode is to nearest, but around an operation that
  *     wants another, and flags are cleared before each. Operands and results pass through volatile
- *     variables, which the compiler moves neither past the change of mode nor past the look at them.
+ *     variables, which the compiler moves neither past the change of mode nor past the look at
+ *     them.
  * R2. Round to nearest, ties to max magnitude (RMM) differs from ties to even only when the exact
- *     result lies half way between two neighbours. Whether it does is asked of an arithmetic with more
- *     than twice the bits: there the half way point is a number, and the operation is exact or no tie.
- * R3. Underflow is told of results that are tiny after rounding. Hosts that look before rounding tell
- *     it of some results too many, all of which are the smallest normal number.
+ *     result lies half way between two neighbours. Whether it does is asked of an arithmetic with
+ *     more than twice the bits: there the half way point is a number, and the operation is exact or
+ *     no tie.
+ * R3. Underflow is told of results that are tiny after rounding. Hosts that look before rounding
+ *     tell it of some results too many, all of which are the smallest normal number.
  */
 #include "cpu/fp.h"
 
@@ -73,8 +75,10 @@ static uint8_t host_flags(void)
 {
 	const int raised = fetestexcept(FE_ALL_EXCEPT);
 
-	return (uint8_t)((raised & FE_INEXACT ? FLAG_NX : 0) | (raised & FE_UNDERFLOW ? FLAG_UF : 0) |
-			 (raised & FE_OVERFLOW ? FLAG_OF : 0) | (raised & FE_DIVBYZERO ? FLAG_DZ : 0) |
+	return (uint8_t)((raised & FE_INEXACT ? FLAG_NX : 0) |
+			 (raised & FE_UNDERFLOW ? FLAG_UF : 0) |
+			 (raised & FE_OVERFLOW ? FLAG_OF : 0) |
+			 (raised & FE_DIVBYZERO ? FLAG_DZ : 0) |
 			 (raised & FE_INVALID ? FLAG_NV : 0));
 }
 
@@ -118,7 +122,9 @@ static uint64_t saturate(struct hart *h, enum integer kind, bool low)
 	return low ? lowest[kind] : highest[kind];
 }
 
-/* From a double, which holds every single exactly. Rounded to an integer first, then to its range. */
+/*
+ * From a double, which holds every single exactly. Rounded to an integer first, then to its range.
+ */
 static uint64_t to_integer(struct hart *h, enum integer kind, unsigned rm, double value_in)
 {
 	static const double below[] = { -0x1p31, 0, -0x1p63, 0 };	  /* the lowest that fits */

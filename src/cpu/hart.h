@@ -3,16 +3,17 @@
  * A hart: its architectural state, and what its parts share.
  *
  * The data path: block.c finds or decodes a block of operations for a physical address (decode.c),
- * exec.c runs it by threaded dispatch; loads, stores and fetches go through the hart's soft TLB (tlb.h),
- * which mmu.c fills from page tables and the address space's view. csr.c and trap.c hold the privileged
- * architecture, fp.c the floating point, hart.c the thread and its slices.
+ * exec.c runs it by threaded dispatch; loads, stores and fetches go through the hart's soft TLB
+ * (tlb.h), which mmu.c fills from page tables and the address space's view. csr.c and trap.c hold
+ * the privileged architecture, fp.c the floating point, hart.c the thread and its slices.
  *
- * R1. A hart's thread alone touches its state. What others set (interrupt lines, invalidations, stop) goes
- *     through the atomics at the end, and `attention` says that there is something.
+ * R1. A hart's thread alone touches its state. What others set (interrupt lines, invalidations,
+ *     stop) goes through the atomics at the end, and `attention` says that there is something.
  * R2. x[0] is never written: decode sends a destination x0 to x[32], which nobody reads.
  * R3. Within a block the pc is not kept: it is the block's first pc plus the operation's offset.
- * R4. A TLB entry and a pointer to a block are used only inside a slice (a read section) that looked at the
- *     invalidation queue at its start, and again after everything that left the fast path.
+ * R4. A TLB entry and a pointer to a block are used only inside a slice (a read section) that
+ *     looked at the invalidation queue at its start, and again after everything that left the fast
+ *     path.
  */
 #ifndef CPU_HART_H
 #define CPU_HART_H
@@ -88,7 +89,9 @@ struct hart {
 	uint64_t x[33];
 	uint64_t pc; /* at block borders only (R3) */
 	uint64_t f[32]; /* NaN-boxed */
-	/* The TLB for loads and stores of the present mode, spread for the inline lookup (tlb.h). */
+	/*
+	 * The TLB for loads and stores of the present mode, spread for the inline lookup (tlb.h).
+	 */
 	struct tlb_entry *tlb_entries;
 	uint64_t tlb_mask;
 	struct tlb *tlb;       /* the same one; with mstatus.MPRV not that of fetches */
@@ -138,8 +141,8 @@ struct hart {
 
 	/* From other threads. */
 	/*
-	 * Bits of mip that lines drive: MSIP, MTIP, MEIP, SEIP; and SSIP, which the edge of a line or
-	 * software sets and software clears.
+	 * Bits of mip that lines drive: MSIP, MTIP, MEIP, SEIP; and SSIP, which the edge of a line
+	 * or software sets and software clears.
 	 */
 	_Atomic uint64_t mip_lines;
 	struct map_changes *map_changes; /* tlb.c */
@@ -167,8 +170,8 @@ static inline void hart_fp_dirty(struct hart *h)
 
 /*
  * exec.c: run from h->pc until attention is set, the budget is used up, or an operation traps. Then
- * h->trap.cause is not CAUSE_NONE, h->pc is the address of that operation and nothing of it is done;
- * else h->pc is where to go on. Context: in a slice (R4), no trap pending.
+ * h->trap.cause is not CAUSE_NONE, h->pc is the address of that operation and nothing of it is
+ * done; else h->pc is where to go on. Context: in a slice (R4), no trap pending.
  */
 void hart_run_blocks(struct hart *h);
 
@@ -180,9 +183,10 @@ bool hart_csr(struct hart *h, unsigned csr, enum csr_op op, uint64_t operand, bo
 	      uint64_t *ret);
 
 /*
- * trap.c: an instruction of major opcode SYSTEM with funct3 0, all of them (ecall, ebreak, sret, mret,
- * wfi, sfence.vma, sinval.vma, sfence.w.inval, sfence.inval.ir) and the reserved ones. Called with
- * h->pc at the instruction; true: h->pc is where to go on. False: h->trap is set, h->pc as it was.
+ * trap.c: an instruction of major opcode SYSTEM with funct3 0, all of them (ecall, ebreak, sret,
+ * mret, wfi, sfence.vma, sinval.vma, sfence.w.inval, sfence.inval.ir) and the reserved ones. Called
+ * with h->pc at the instruction; true: h->pc is where to go on. False: h->trap is set, h->pc as it
+ * was.
  */
 bool hart_system(struct hart *h, uint32_t insn);
 

@@ -142,7 +142,8 @@ void cpu_isa_help(FILE *out)
  */
 void cpu_isa_string(const struct cpu_isa *isa, char *ret)
 {
-	snprintf(ret, CPU_ISA_STRING_SIZE, "rv64ima%s%s%s%s%s_zicntr_zicsr_zifencei%s%s%s%s_svade%s",
+	snprintf(ret, CPU_ISA_STRING_SIZE,
+		 "rv64ima%s%s%s%s%s_zicntr_zicsr_zifencei%s%s%s%s_svade%s",
 		 isa->f ? "f" : "", isa->d ? "d" : "", isa->c ? "c" : "",
 		 isa->zicbom ? "_zicbom" : "", isa->zicboz ? "_zicboz" : "",
 		 isa->zba ? "_zba" : "", isa->zbb ? "_zbb" : "", isa->zbs ? "_zbs" : "",

@@ -8,10 +8,10 @@
  * R2. Between the lookup in the view and the end of the use of a pointer nothing runs a callback:
  *     page tables are read from memory only. What has run one looks at the map's changes before
  *     anything else is used, because a callback may leave the read section.
- * R3. An access that crosses a page is checked in both, down to the memory there, before either part
- *     is done; and one that crosses the end of a piece of memory in the map, in all of its pieces.
- *     Registers are no part of such accesses: what they refuse is known too late (priv 3.6.2 leaves
- *     misaligned accesses to each region).
+ * R3. An access that crosses a page is checked in both, down to the memory there, before either
+ *     part is done; and one that crosses the end of a piece of memory in the map, in all of its
+ *     pieces. Registers are no part of such accesses: what they refuse is known too late (priv
+ *     3.6.2 leaves misaligned accesses to each region).
  */
 #include "cpu/block.h"
 #include "cpu/logged.h"

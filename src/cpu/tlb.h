@@ -12,12 +12,13 @@
  *     each entry, whichever tags are set.
  * R3. No entry has a `write` tag for a page of which a hart keeps decoded code: those stores go the
  *     slow way, which tells block.c. When a page becomes one, tlb_protect() makes it so.
- *     The same holds for pages of which somebody logs the writes (freehold/dirty.h): those stores go
- *     the slow way too, which marks them, unless the page is open (logged.c). When logging starts,
- *     the listener has the entries dropped.
+ *     The same holds for pages of which somebody logs the writes (freehold/dirty.h): those stores
+ *     go the slow way too, which marks them, unless the page is open (logged.c). When logging
+ *     starts, the listener has the entries dropped.
  * R4. `epoch` of a table is unique to what it can have held since it was last flushed, fully or in
- *     part: who remembers a translation of fetches compares it. So a flush of one address gives a new
- *     epoch even where the entry is there no more: it may have been evicted, and still be remembered.
+ *     part: who remembers a translation of fetches compares it. So a flush of one address gives a
+ *     new epoch even where the entry is there no more: it may have been evicted, and still be
+ *     remembered.
  * R5. Entries are used by the hart's thread only, inside a slice (hart.h R4).
  */
 #ifndef CPU_TLB_H

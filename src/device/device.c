@@ -224,8 +224,8 @@ struct fh_device *fh_device_new(FH_ANY parent, const struct fh_type *type, const
 
 /* Within a frame of the parent's, so that its dispose does not overtake what this does. */
 static struct fh_device *device_plug(struct fh_object *parent, uint32_t slot,
-				     const struct fh_type *type, const char *name, const struct fh_setting *settings,
-				     struct fh_error *err)
+				     const struct fh_type *type, const char *name,
+				     const struct fh_setting *settings, struct fh_error *err)
 {
 	struct fh_device *device = device_make(parent, type, name, settings, err);
 

@@ -130,7 +130,9 @@ bool fh_timers_run(struct fh_machine *m);
 /* Let lines drive and be driven whose device has just been shown. In no transaction. */
 void fh_irqs_open(struct fh_machine *m);
 
-/* Tell clocks that have changed, or whose device has just been shown. Under no lock but topology. */
+/*
+ * Tell clocks that have changed, or whose device has just been shown. Under no lock but topology.
+ */
 void fh_clocks_tell(struct fh_machine *m);
 
 /* The device of an operation in flight, or NULL if @object is none. */

@@ -12,8 +12,8 @@
  *     threads that do so at once, the later one in the order of exchanges has seen what the other
  *     one saw, so that the last one to change the output decides. WIRE_GONE is final.
  * R3. A connection stores the wire and then looks at the output's level; a change stores the level
- *     and then looks at the wires. The stores are fh_barrier_store() or seq_cst exchanges, the looks
- *     seq_cst loads: one of the two sees the other.
+ *     and then looks at the wires. The stores are fh_barrier_store() or seq_cst exchanges, the
+ *     looks seq_cst loads: one of the two sees the other.
  * R4. An input's pending word counts the wires that hold it high, and pulses that are not told yet.
  *     Who finds it not busy tells, until there is nothing to tell; others leave after changing the
  *     word. No lock is held while foreign code runs, and an input is never told on two threads at

@@ -556,7 +556,10 @@ void uart_writable(struct fh_device *device)
 {
 	const struct uart *uart = fh_device_state(device);
 
-	/* From any thread, after an unplug too: what is realized has its parts until the section ends. */
+	/*
+	 * From any thread, after an unplug too: what is realized has its parts until the section
+	 * ends.
+	 */
 	fh_read_begin();
 	if (fh_device_is_realized(device))
 		fh_bh_schedule(uart->flush);

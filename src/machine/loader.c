@@ -347,8 +347,8 @@ static enum fh_code load_flat(struct fh_space *memory, const char *path, const c
 }
 
 /*
- * A file that is to be loaded as it is and cannot fit is not worth to be read, which may take all of
- * the host's memory. True as well if there is something else wrong with it: reading finds that.
+ * A file that is to be loaded as it is and cannot fit is not worth to be read, which may take all
+ * of the host's memory. True as well if there is something else wrong with it: reading finds that.
  */
 static bool may_fit(struct fh_space *memory, const char *path, uint64_t addr, uint64_t *ret_size)
 {

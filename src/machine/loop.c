@@ -34,7 +34,8 @@ static void ask(struct loop *loop, unsigned what)
 {
 	/*
 	 * What was written before is seen by serve(), which acquires. seq_cst: uv_async_send() only
-	 * looks whether a wake-up is on its way, and must not look before this is there to be taken.
+	 * looks whether a wake-up is on its way, and must not look before this is there to be
+	 * taken.
 	 */
 	atomic_fetch_or_explicit(&loop->asked, what, memory_order_seq_cst);
 	uv_async_send(&loop->async);

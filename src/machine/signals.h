@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Signals that the process gets: what asks for the end, what stops it for a while and lets it go on.
+ * Signals that the process gets: what asks for the end, what stops it for a while and lets it go
+ * on.
  */
 #ifndef MACHINE_SIGNALS_H
 #define MACHINE_SIGNALS_H
@@ -11,7 +12,9 @@ struct signals;
 
 /* All are called on the loop's thread, while the loop runs. */
 struct signals_ops {
-	/* SIGINT, SIGTERM or SIGHUP. Those that were ignored at the start stay so, as with nohup. */
+	/*
+	 * SIGINT, SIGTERM or SIGHUP. Those that were ignored at the start stay so, as with nohup.
+	 */
 	void (*end)(void *arg, int number);
 	/* SIGTSTP: the process stops when this returns. */
 	void (*suspend)(void *arg);

@@ -396,8 +396,8 @@ static void reboot(struct virt *v)
 
 	stop_harts(v);
 	/*
-	 * Only now, so that what harts have asked for until they stood still is not a second reboot.
-	 * If it has become an end meanwhile, the loop was woken for that.
+	 * Only now, so that what harts have asked for until they stood still is not a second
+	 * reboot. If it has become an end meanwhile, the loop was woken for that.
 	 */
 	atomic_compare_exchange_strong_explicit(&v->request, &reset, 0, memory_order_relaxed,
 						memory_order_relaxed);

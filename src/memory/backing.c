@@ -118,8 +118,8 @@ static enum fh_code map(struct fh_backing *backing, int flags, struct fh_error *
 				    "the host has no huge pages of %" PRIu64 " KiB",
 				    backing->page_size >> 10);
 	if (ptr == MAP_FAILED)
-		return fh_error_set(err, code_of(errno), "no room for %#" PRIx64 " bytes of RAM: %m",
-				    backing->size);
+		return fh_error_set(err, code_of(errno),
+				    "no room for %#" PRIx64 " bytes of RAM: %m", backing->size);
 	backing->ptr = ptr;
 	backing->mapped = mapped;
 	return FH_OK;

@@ -120,8 +120,8 @@ static void place_leave(struct place *place)
 }
 
 /*
- * In a read section, to whose end it is valid; then place_leave(). FH_TX_OK, or what an access would
- * come to.
+ * In a read section, to whose end it is valid; then place_leave(). FH_TX_OK, or what an access
+ * would come to.
  */
 static enum fh_tx place_find(struct fh_thread *t, struct fh_space *space, uint64_t addr,
 			     uint64_t size, unsigned access, struct fh_attrs attrs,

@@ -2,13 +2,13 @@
 /*
  * Bounce buffers: mappings of what cannot be used in place.
  *
- * R1. A bounce buffer is the tail of a pin of the region in its holder's name: it goes with the pin,
- *     and its room is given back with it, whoever ends the pin.
+ * R1. A bounce buffer is the tail of a pin of the region in its holder's name: it goes with the
+ *     pin, and its room is given back with it, whoever ends the pin.
  * R2. Unmapping steals the pin before it writes back. From then on the buffer and one pin of the
  *     region are the unmapping thread's alone, and the end of the holder finds nothing.
  * R3. It is filled before the pin is taken: until then it is the mapping thread's alone.
- * R4. Writing back passes the map by, as a pinned section does (pinned.c): it looks at the shown bit
- *     of the region's owner itself, and again whenever the read section was left in between.
+ * R4. Writing back passes the map by, as a pinned section does (pinned.c): it looks at the shown
+ *     bit of the region's owner itself, and again whenever the read section was left in between.
  * R5. A mapping through IOMMUs has a tail in any case, with a buffer or without: it uses the
  *     translations (iommu.h, R2) from the section in which they were made to the end of the pin, or
  *     to that of the writing back, for which their invalidations wait.

@@ -4,9 +4,9 @@
  *
  * R5. Behind an IOMMU a second thing is remembered, a way: the translations that an access went
  *     through, as far as they all hold. It is used, within a read section, if each step is still
- *     good, from the first on, because only that keeps the next one in memory: the sight's leaf, which
- *     shows the first IOMMU; that this one has invalidated nothing since before it was asked (what
- *     it invalidates from now on waits for the section); the leaf that it led to, which shows
+ *     good, from the first on, because only that keeps the next one in memory: the sight's leaf,
+ *     which shows the first IOMMU; that this one has invalidated nothing since before it was asked
+ *     (what it invalidates from now on waits for the section); the leaf that it led to, which shows
  *     memory or the next IOMMU; and so on. A space on the way may have been switched to another
  *     view, or be gone: so no space has been since. No space or IOMMU is kept in memory by a way.
  * R6. Ways are for what the translation was asked for: a way of reads is not written through. What

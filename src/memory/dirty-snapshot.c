@@ -72,7 +72,9 @@ static inline uint64_t skip_clean(const struct fh_dirty_map *map, uint64_t i, ui
 	return i;
 }
 
-/* Returns how many there were; to @ret (NULL: nowhere), which is zeroed and begins at first's word. */
+/*
+ * Returns how many there were; to @ret (NULL: nowhere), which is zeroed and begins at first's word.
+ */
 static uint64_t map_take(struct fh_dirty_map *map, const struct pages *pages, uint64_t *ret)
 {
 	const uint64_t begin = pages->first / 64;

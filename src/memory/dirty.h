@@ -4,8 +4,8 @@
  *
  * R1. A region that is logged has a log, which says for each client where its bits are. A log does
  *     not change: another set of clients is another log, and readers find the present one without a
- *     lock. What is replaced, bitmaps that are no longer wanted included, goes after a grace period.
- *     So marking is done in a read section, and a write and its mark in one.
+ *     lock. What is replaced, bitmaps that are no longer wanted included, goes after a grace
+ *     period. So marking is done in a read section, and a write and its mark in one.
  * R2. First the data, then the mark. A bit that is set already is not set again, so that a page
  *     which is written over and over costs a load of a line that all writers share. This is safe
  *     only since who takes bits lets all threads pass a barrier before it returns (base/barrier.h):
@@ -16,15 +16,16 @@
  * R3. A bit is taken with an atomic exchange (or and), acquire, which pairs with the release of the
  *     marks: each mark is either taken, or comes after it and is found by the next.
  * R4. A range of a view that is logged says so in its flags. So the lookaside of a thread permits
- *     no direct write, and a hart none that it does not account for. Whoever has an older permission may
- *     use it to the end of its read section: starting is complete a grace period after the commit
- *     that published the flags (and after the listeners were told, who reach the harts).
+ *     no direct write, and a hart none that it does not account for. Whoever has an older
+ *     permission may use it to the end of its read section: starting is complete a grace period
+ *     after the commit that published the flags (and after the listeners were told, who reach the
+ *     harts).
  * R5. The library's writes look at the region's log in any case, whatever the flags say that they
  *     found: a pinned section or a mapping may be older than the log.
  *
  * What those have to do who write to host memory that they found (fh_direct() & FH_DIRECT_WRITE):
- * call fh_dirty_mark_range() after the write, in a read section, for all that was written, while the
- * region is still pinned. A mapping does it at its unmap. Who wants to write without asking
+ * call fh_dirty_mark_range() after the write, in a read section, for all that was written, while
+ * the region is still pinned. A mapping does it at its unmap. Who wants to write without asking
  * whether somebody logs needs FH_DIRECT_STORE instead.
  */
 #ifndef MEMORY_DIRTY_H

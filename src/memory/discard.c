@@ -256,8 +256,8 @@ enum fh_code fh_region_populate(struct fh_region *region, uint64_t offset, uint6
 		return code;
 	fh_chain_assert_may_access(fh_thread_self());
 	fh_discard_leaf_begin(&ram->discard);
-	code = populate_locked(ram, &(struct fh_stretch){ offset, offset + (size - 1) }, preallocate,
-			       err);
+	code = populate_locked(ram, &(struct fh_stretch){ offset, offset + (size - 1) },
+			       preallocate, err);
 	fh_discard_leaf_end(&ram->discard);
 	return code;
 }

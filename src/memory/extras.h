@@ -98,7 +98,9 @@ struct fh_extra_event fh_eventfd_event(const struct fh_eventfd *eventfd);
 void fh_eventfd_cut_off(struct fh_eventfd *eventfd);
 /* The order of events; 0: the same match. */
 int fh_eventfd_compare(const struct fh_eventfd_match *a, const struct fh_eventfd_match *b);
-/* A store of the value to the region: true if an eventfd was signalled for it. In a read section. */
+/*
+ * A store of the value to the region: true if an eventfd was signalled for it. In a read section.
+ */
 bool fh_eventfd_signal(const struct fh_region *region, uint64_t offset, unsigned size,
 		       uint64_t value);
 

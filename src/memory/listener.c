@@ -2,8 +2,8 @@
 /*
  * Listeners: who is told of every change of a space's view.
  *
- * R1. All callbacks but coalesced_flush run under the topology lock, with FH_HELD_LISTENER noted, so
- *     that an edit from within one is refused. So no list of listeners changes while it is gone
+ * R1. All callbacks but coalesced_flush run under the topology lock, with FH_HELD_LISTENER noted,
+ *     so that an edit from within one is refused. So no list of listeners changes while it is gone
  *     through.
  * R2. A listener is told of additions and removals such that, put together, they are what the
  *     space's published view shows: all of it when it registers, the difference at each commit,

@@ -15,8 +15,9 @@
  *     left.
  * R8. A range of which only internal flags differ goes into the new version like any other, so that
  *     what is remembered of its leaf ends; but it is neither removed nor added, and its pin stays.
- *     Who changes such a flag touches all that the region shows, so that of one region all ranges of
- *     a commit are rendered with the same flags, and none is noted here and removed further right.
+ *     Who changes such a flag touches all that the region shows, so that of one region all ranges
+ *     of a commit are rendered with the same flags, and none is noted here and removed further
+ *     right.
  */
 #include "base/point.h"
 #include "memory/dirty.h"

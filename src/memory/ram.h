@@ -6,8 +6,8 @@
  *     is done in one piece (single-copy atomic, relaxed), as hardware does it; nothing is
  *     promised about others.
  * R2. ThreadSanitizer reports no race in guest memory, and nothing else is hidden from it.
- * R3. The memory of a device (FH_REGION_RAM_DEVICE) has side effects: it is accessed by fh_ram_load()
- *     and fh_ram_store() alone, once for each byte asked for.
+ * R3. The memory of a device (FH_REGION_RAM_DEVICE) has side effects: it is accessed by
+ *     fh_ram_load() and fh_ram_store() alone, once for each byte asked for.
  */
 #ifndef MEMORY_RAM_H
 #define MEMORY_RAM_H
@@ -111,8 +111,8 @@ static inline void fh_ram_write(void *ptr, const void *buffer, size_t size)
 }
 
 /*
- * A device's memory (R3): how much of size bytes at ptr can be accessed at once, and that access, of
- * 1, 2, 4 or 8 bytes. The buffer is ordinary memory.
+ * A device's memory (R3): how much of size bytes at ptr can be accessed at once, and that access,
+ * of 1, 2, 4 or 8 bytes. The buffer is ordinary memory.
  */
 static inline unsigned fh_device_piece(const void *ptr, uint64_t size)
 {

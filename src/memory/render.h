@@ -56,7 +56,8 @@ static inline bool fh_range_joins(const struct fh_range *a, const struct fh_rang
 static inline bool fh_range_shows_same(const struct fh_range *a, const struct fh_range *b)
 {
 	return a->first == b->first && a->last == b->last && a->region == b->region &&
-	       a->offset == b->offset && ((a->flags ^ b->flags) & ~(uint32_t)FH_RANGE_INTERNAL) == 0;
+	       a->offset == b->offset &&
+	       ((a->flags ^ b->flags) & ~(uint32_t)FH_RANGE_INTERNAL) == 0;
 }
 
 static inline bool fh_range_equal(const struct fh_range *a, const struct fh_range *b)

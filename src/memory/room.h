@@ -9,9 +9,9 @@
  * R3. Whatever may have made room looks at the queue, in the same locked step: what gives room
  *     back, a waiter that joins or leaves, a new limit, the end of the space. No wake-up is lost.
  * R4. A waiter is the tail of a pin of the space in its holder's name (L4), so that it goes with
- *     the holder (L6). Whoever is about to call it steals the pin first, and so finds out whether it
- *     has ended. If the pin was stolen its memory is the poller's; otherwise it goes with the later
- *     of the two, the end of the pin and, while it is `running`, the poller.
+ *     the holder (L6). Whoever is about to call it steals the pin first, and so finds out whether
+ *     it has ended. If the pin was stolen its memory is the poller's; otherwise it goes with the
+ *     later of the two, the end of the pin and, while it is `running`, the poller.
  * R5. A room outlives its space as long as a buffer or a waiter belongs to it.
  */
 #ifndef MEMORY_ROOM_H

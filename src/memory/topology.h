@@ -7,9 +7,9 @@
  *     it changes something, before and after the change. Commit carries each window upward through
  *     containers and aliases to every view. A link that changes records its whole window at its
  *     upper side, so that what lay below it is covered even if it moved since.
- * R2. All views are published before any listener is told, but of what is to come (`prepare`), which
- *     all are told before any is published; only when every listener has returned does the grace
- *     period of what was replaced begin (L3): one deferred call per commit.
+ * R2. All views are published before any listener is told, but of what is to come (`prepare`),
+ *     which all are told before any is published; only when every listener has returned does the
+ *     grace period of what was replaced begin (L3): one deferred call per commit.
  * R3. Nothing in a commit waits for a grace period.
  * R4. Everything here is guarded by the topology lock, but for what says otherwise.
  */
@@ -223,8 +223,9 @@ void fh_listeners_tell(struct fh_topology *topology);
 void fh_listeners_leave(struct fh_space *space);
 
 /*
- * Have the listeners of all spaces that show @region bring their dirty bits of its bytes first..last
- * (log_sync), or tell them that bits were taken (log_clear). Costs nothing if none has the callback.
+ * Have the listeners of all spaces that show @region bring their dirty bits of its bytes
+ * first..last (log_sync), or tell them that bits were taken (log_clear). Costs nothing if none has
+ * the callback.
  */
 void fh_listeners_log(struct fh_region *region, uint64_t first, uint64_t last, bool clear);
 

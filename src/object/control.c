@@ -5,7 +5,8 @@
  *
  * R1. An object is on the queue at most once, and holds a pin of its own while it is (L1).
  * R2. Whoever takes control works the queue off until it is empty. What is queued while control is
- *     held by somebody is therefore done by them or by the embedder's next poll, which was asked for.
+ *     held by somebody is therefore done by them or by the embedder's next poll, which was asked
+ *     for.
  */
 #include "base/rcu.h"
 #include "object/machine.h"

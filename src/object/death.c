@@ -4,9 +4,9 @@
  *
  * R1. Every step is idempotent and may find that another thread has done it for a part of the
  *     subtree: whoever sets a flag first does the work.
- * R2. Steps that only take down links run in one transaction, in which a subtree only grows: what is
- *     immediate leaves the tree in a transaction too, and all else that is in it has been drained or
- *     claimed by who is at work there (undo.c R1).
+ * R2. Steps that only take down links run in one transaction, in which a subtree only grows: what
+ *     is immediate leaves the tree in a transaction too, and all else that is in it has been
+ *     drained or claimed by who is at work there (undo.c R1).
  * R3. Foreign code (unrealize, revocations, watches, dispose callbacks) runs outside of all locks.
  * R4. Who calls these functions holds a pin of the object.
  * R5. What is not EXPOSED has nothing below it and was never realized: nothing of it can be in a
@@ -198,8 +198,8 @@ static void tell_later(struct fh_object *object)
 }
 
 /*
- * One word: either this sees SETTLED, or fh_object_settle() sees DISPOSING. @keep: the parent goes as
- * well (family.h R4).
+ * One word: either this sees SETTLED, or fh_object_settle() sees DISPOSING. @keep: the parent goes
+ * as well (family.h R4).
  */
 static void leave_one(struct fh_object *object, bool keep)
 {

@@ -4,8 +4,8 @@
  *
  * R1. All of it is guarded by the machine's tree lock.
  * R2. Adding, finding and removing a name take constant time: named children are in an open hash
- *     table. Families that have a named child are in the machine's list, so that a name is looked up
- *     in all of them without a look at the objects that have no children: what has none pays
+ *     table. Families that have a named child are in the machine's list, so that a name is looked
+ *     up in all of them without a look at the objects that have no children: what has none pays
  *     nothing for it.
  * R3. "name[*]" stands for "name[N]": N counts, from 0 on, how often that was asked for here, and
  *     is not given twice. A count is kept by hash alone: names of one hash would share it, which
@@ -72,8 +72,8 @@ struct fh_object *fh_family_find(const struct fh_family *family, uint64_t hash, 
 size_t fh_name_stem(const char *name);
 
 /*
- * The next name of "name[*]" in @parent, to be fh_free'd; @stem as fh_name_stem() says. Nobody has it
- * now, or will be given it so again. Takes the tree lock.
+ * The next name of "name[*]" in @parent, to be fh_free'd; @stem as fh_name_stem() says. Nobody has
+ * it now, or will be given it so again. Takes the tree lock.
  */
 char *fh_family_number(struct fh_object *parent, const char *name, size_t stem);
 

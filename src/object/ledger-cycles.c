@@ -2,9 +2,9 @@
 /*
  * The cycles in the graph of ledger.c, under the locks of its R3.
  *
- * R1. An object is *lost* if it is disposed of, or if all its refs are owned by what is lost: nobody
- *     will ever ask for its dispose. What keeps it so are, until its dispose, refs alone, as the
- *     dispose ends the pins; and afterwards refs and pins. Cycles of such edges are printed.
+ * R1. An object is *lost* if it is disposed of, or if all its refs are owned by what is lost:
+ *     nobody will ever ask for its dispose. What keeps it so are, until its dispose, refs alone, as
+ *     the dispose ends the pins; and afterwards refs and pins. Cycles of such edges are printed.
  */
 #include <stdlib.h>
 

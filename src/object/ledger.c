@@ -6,13 +6,13 @@
  *     objects: an object's parent, strong links, the pins on each holder's list, what a region or
  *     line pins by its nature, what is kept for a dispose. What the life word says beyond that is
  *     callers' refs and uses in flight.
- * R2. The ledger lock keeps every object that is looked at in memory: finalize takes an object off the
- *     list before it frees it. Names and parents are read under the tree lock, which is taken before
- *     it. Output is composed in memory and written without any lock.
- * R3. The graph is built, and searched for cycles (ledger-cycles.c), under the tree, ledger and links
- *     locks: a ref that a parent or a link owns is then counted as long as the graph has its edge. So
- *     what has more refs than edges is in use by a caller, and nothing that is in use is taken for
- *     lost.
+ * R2. The ledger lock keeps every object that is looked at in memory: finalize takes an object off
+ *     the list before it frees it. Names and parents are read under the tree lock, which is taken
+ *     before it. Output is composed in memory and written without any lock.
+ * R3. The graph is built, and searched for cycles (ledger-cycles.c), under the tree, ledger and
+ *     links locks: a ref that a parent or a link owns is then counted as long as the graph has its
+ *     edge. So what has more refs than edges is in use by a caller, and nothing that is in use is
+ *     taken for lost.
  */
 #include <limits.h>
 #include <stdlib.h>
@@ -150,7 +150,8 @@ static void explain_locked(struct fh_object *object, const struct fh_graph *grap
 	if (refs > 0)
 		fprintf(out, "    ref: %u of callers\n", refs);
 	if (pins > 0)
-		fprintf(out, "    pin: %u in flight (queued work, grace periods, callbacks)\n", pins);
+		fprintf(out, "    pin: %u in flight (queued work, grace periods, callbacks)\n",
+			pins);
 }
 
 /* --- Public --------------------------------------------------------------------------------- */
@@ -203,7 +204,10 @@ static uint64_t survivors_locked(struct fh_machine *m, struct fh_object **ret_ob
 			continue;
 		if (alive < room) {
 			ret_objects[alive] = object;
-			/* One that is being finalized cannot be pinned any more, and is not explained. */
+			/*
+			 * One that is being finalized cannot be pinned any more, and is not
+			 * explained.
+			 */
 			uint64_t life = atomic_load_explicit(&object->life, memory_order_relaxed);
 
 			while (life != 0 &&

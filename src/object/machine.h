@@ -21,11 +21,16 @@ struct fh_machine_ops {
 	/* memory: transactions of the topology lock. */
 	void (*edit_begin)(struct fh_machine *m);
 	void (*edit_commit)(struct fh_machine *m);
-	/* As edit_begin, but also in a callback of a listener: for what may be disposed of there. */
+	/*
+	 * As edit_begin, but also in a callback of a listener: for what may be disposed of there.
+	 */
 	void (*edit_join)(struct fh_machine *m);
 	/* memory: a callback of @holder for @target, in its domain; see fh_chain_call(). */
 	bool (*call)(struct fh_object *owner, void (*call)(void *arg), void *arg);
-	/* device: the domain of callbacks for what @owner owns (borrowed), or NULL if none is above it. */
+	/*
+	 * device: the domain of callbacks for what @owner owns (borrowed), or NULL if none is above
+	 * it.
+	 */
 	struct fh_domain *(*domain_of)(struct fh_object *owner);
 	/* memory: print where views still show the object; returns how many ranges (pins). */
 	uint32_t (*explain)(struct fh_object *object, FILE *out);
@@ -34,11 +39,14 @@ struct fh_machine_ops {
 	 * not ended yet. Maybe under the topology lock.
 	 */
 	void (*pin_lapses)(struct fh_pin *pin);
-	/* device: unrealize every realized device of the subtree, last realized first. On control, no locks. */
+	/*
+	 * device: unrealize every realized device of the subtree, last realized first. On control,
+	 * no locks.
+	 */
 	void (*unrealize)(struct fh_object *top);
 	/*
-	 * device: whether @child, with all below it, may be put below @parent: false if realizes of two
-	 * threads would be in progress, one below the other. Tree lock held.
+	 * device: whether @child, with all below it, may be put below @parent: false if realizes of
+	 * two threads would be in progress, one below the other. Tree lock held.
 	 */
 	bool (*may_join)(struct fh_object *parent, struct fh_object *child);
 	/* device: run what is due; true if anything was. */
@@ -160,8 +168,8 @@ void fh_machine_kick(struct fh_machine *m);
 /* control.c: put the object's dispose on the queue; the caller's pin passes over. */
 void fh_control_queue(struct fh_object *object);
 /*
- * Take control, dispose of @object (or NULL), whose pin passes over, and run the queue until it is empty.
- * True if anything was done. Must be allowed to wait.
+ * Take control, dispose of @object (or NULL), whose pin passes over, and run the queue until it is
+ * empty. True if anything was done. Must be allowed to wait.
  */
 bool fh_control_run(struct fh_machine *m, struct fh_object *object);
 /* death.c: the whole of L6 for one object, on control; the caller's pin is consumed. */

@@ -2,13 +2,14 @@
 /*
  * What an object is made of, for the layers of the library.
  *
- * One allocation: [the core's struct, which begins with struct fh_object][state of each level of the
- * type, base first][name]. Every core struct (region, space, device, ...) begins with its object, so that a
- * pointer to one is a pointer to the other.
+ * One allocation: [the core's struct, which begins with struct fh_object][state of each level of
+ * the type, base first][name]. Every core struct (region, space, device, ...) begins with its
+ * object, so that a pointer to one is a pointer to the other.
  *
- * R1. `life` holds the two counts: refs in the upper half, pins in the lower. All refs together hold
- *     one pin, so that the object is gone exactly when the word is 0 (L1).
- * R2. Flags are only ever set, except SHOWN, REALIZED and GATHERS. What they mean stands beside them.
+ * R1. `life` holds the two counts: refs in the upper half, pins in the lower. All refs together
+ *     hold one pin, so that the object is gone exactly when the word is 0 (L1).
+ * R2. Flags are only ever set, except SHOWN, REALIZED and GATHERS. What they mean stands beside
+ *     them.
  * R3. Fields marked T are guarded by the machine's tree lock, A by its ledger lock, P by the
  *     topology lock. Order: topology, then tree, then ledger, then links, then a holding's lock;
  *     machine.h has the functions that take them, which assert it in the tests' build.
@@ -37,8 +38,10 @@ struct fh_concern;
 enum fh_object_flag {
 	FH_OBJECT_SHOWN = 1 << 0,     /* P: its regions show, its callbacks are called (L6) */
 	FH_OBJECT_HIDDEN = 1 << 1,    /* P, T if it never was: never shown again */
-	FH_OBJECT_EXPOSED = 1 << 2,   /* has or had children, or was shown to the guest: dispose is for control */
-	FH_OBJECT_FINDABLE = 1 << 3,  /* was published, in the tree, or has weak links: finalize needs a grace period */
+	/* Has or had children, or was shown to the guest: dispose is for control. */
+	FH_OBJECT_EXPOSED = 1 << 2,
+	/* Was published, in the tree, or has weak links: finalize needs a grace period. */
+	FH_OBJECT_FINDABLE = 1 << 3,
 	FH_OBJECT_REQUESTED = 1 << 4, /* dispose was asked for */
 	FH_OBJECT_DETACHED = 1 << 5,  /* L6 step 4 is done: no pins in its name, no links to it */
 	FH_OBJECT_LEFT = 1 << 6,      /* L6 step 5 is done: disposed of */
@@ -50,11 +53,16 @@ enum fh_object_flag {
 	FH_OBJECT_DISPOSING = 1 << 12, /* whoever set it calls the dispose callbacks (L5) */
 	FH_OBJECT_GATHERS = 1 << 13,  /* P: a region of its own has coalesced ranges (extras.h R5) */
 	FH_OBJECT_EXTRAS = 1 << 14,   /* a region's links and extras are there (extras.h R6) */
-	FH_OBJECT_USED = 1 << 15,     /* T: it, or what is below, was shown when it joined what is not: callbacks of it may run */
-	FH_OBJECT_TAKEN = 1 << 16,    /* T: somebody is past the drain of it, with all below: nobody else claims any of that */
+	/* T: it, or what is below, was shown when it joined what is not: callbacks of it may run. */
+	FH_OBJECT_USED = 1 << 15,
+	/* T: somebody is past the drain of it, with all below: nobody else claims any of that. */
+	FH_OBJECT_TAKEN = 1 << 16,
 	FH_OBJECT_CLOSED = 1 << 17,   /* T: it is being undone (undo.c): no child joins */
 	FH_OBJECT_RESERVED = 1 << 18, /* T: an undo leaves it to control, for what is below */
-	/* From this bit on: levels of the type whose init has succeeded, so that a failed birth undoes these. */
+	/*
+	 * From this bit on: levels of the type whose init has succeeded, so that a failed birth
+	 * undoes these.
+	 */
 	FH_OBJECT_LEVEL = 1 << 24,
 };
 
@@ -174,9 +182,10 @@ static inline bool fh_object_is_shown(const struct fh_object *object)
 
 /*
  * Make an object of @type under @parent (NULL: no parent, one ref for the caller).
- * The order: allocate, reserve the name, @construct(object, arg) for the core's own fields (may be NULL), init base first, be findable.
- * Returns (borrowed from the parent, or owned by caller), or NULL with *err.
- * An object under a parent that is not shown is not shown; otherwise it is, unless it is a device.
+ * The order: allocate, reserve the name, @construct(object, arg) for the core's own fields (may be
+ * NULL), init base first, be findable. Returns (borrowed from the parent, or owned by caller), or
+ * NULL with *err. An object under a parent that is not shown is not shown; otherwise it is, unless
+ * it is a device.
  */
 struct fh_object *fh_object_create(struct fh_machine *m, struct fh_object *parent, const char *name,
 				   const struct fh_type *type,
@@ -184,7 +193,10 @@ struct fh_object *fh_object_create(struct fh_machine *m, struct fh_object *paren
 							     struct fh_error *err),
 				   void *arg, struct fh_error *err);
 
-/* The owner argument of public constructors: NULL for a machine, else the object. *ret_m is its machine. */
+/*
+ * The owner argument of public constructors: NULL for a machine, else the object. *ret_m is its
+ * machine.
+ */
 struct fh_object *fh_owner_of(FH_ANY owner, struct fh_machine **ret_m);
 
 static inline struct fh_object *fh_object_of(FH_ANY any)
@@ -210,16 +222,16 @@ static inline void fh_owner_unpin(struct fh_object *object, struct fh_object *ow
 /* --- Death (death.c; undo.c) ---------------------------------------------------------------- */
 
 /*
- * The birth is over; @flags are set in the same moment. What is disposed of before, as when its parent
- * goes, is so without its dispose callbacks, since init is still at work on it: they are called
- * here. True: that was so, and the birth has failed.
+ * The birth is over; @flags are set in the same moment. What is disposed of before, as when its
+ * parent goes, is so without its dispose callbacks, since init is still at work on it: they are
+ * called here. True: that was so, and the birth has failed.
  */
 bool fh_object_settle(struct fh_object *object, uint32_t flags);
 
 /*
- * What is undone outside of control is claimed before: whoever disposes of it waits in the drain until
- * fh_object_unclaim(). False: they are past that, with the object or with what lies between it and
- * @top. Tree lock held.
+ * What is undone outside of control is claimed before: whoever disposes of it waits in the drain
+ * until fh_object_unclaim(). False: they are past that, with the object or with what lies between
+ * it and @top. Tree lock held.
  */
 bool fh_object_claim_locked(struct fh_object *object, const struct fh_object *top);
 void fh_object_unclaim(struct fh_object *object);
@@ -262,8 +274,11 @@ bool fh_thread_may_wait(void);
 
 /* Below or equal. Tree lock held. */
 bool fh_object_is_below_locked(const struct fh_object *object, const struct fh_object *top);
-/* Next object in preorder within @top's subtree, NULL at the end; start with top. Tree lock held. */
-struct fh_object *fh_object_next_locked(const struct fh_object *object, const struct fh_object *top);
+/*
+ * Next object in preorder within @top's subtree, NULL at the end; start with top. Tree lock held.
+ */
+struct fh_object *fh_object_next_locked(const struct fh_object *object,
+					const struct fh_object *top);
 
 /* The child created last, or NULL. Tree lock held. */
 struct fh_object *fh_object_last_child_locked(const struct fh_object *object);
@@ -273,8 +288,9 @@ enum fh_code fh_object_check_name(const char *name, struct fh_error *err);
 /* --- Pins (pin.c) --------------------------------------------------------------------------- */
 
 /*
- * What ends with a pin; the first field of what hangs on it. end() is called once, by whoever ends the
- * pin, which is before the target is unpinned: under no lock of pin.c, maybe under the topology lock.
+ * What ends with a pin; the first field of what hangs on it. end() is called once, by whoever ends
+ * the pin, which is before the target is unpinned: under no lock of pin.c, maybe under the topology
+ * lock.
  */
 struct fh_pin_tail {
 	void (*end)(struct fh_pin_tail *tail);
@@ -282,8 +298,8 @@ struct fh_pin_tail {
 };
 
 /*
- * A lasting pin: a slot in a chunk of the holder's. `aux` belongs to whoever made it. It lives as long
- * as the holder.
+ * A lasting pin: a slot in a chunk of the holder's. `aux` belongs to whoever made it. It lives as
+ * long as the holder.
  */
 struct fh_pin {
 	_Atomic(struct fh_object *) target; /* NULL: ended, free to be used again */
@@ -330,14 +346,18 @@ struct fh_object *fh_pin_holder(const struct fh_pin *pin);
 bool fh_holding_is_there(struct fh_object *object);
 /* End all pins in the object's name and refuse new ones; idempotent. */
 void fh_holding_close(struct fh_object *object);
-/* Pins in the object's name that are made after the mark end with the rollback; see fh_object_mark(). */
+/*
+ * Pins in the object's name that are made after the mark end with the rollback; see
+ * fh_object_mark().
+ */
 void fh_holding_mark(struct fh_object *object);
 void fh_holding_rollback(struct fh_object *object);
 /* At finalize: the stock goes. */
 void fh_holding_free(struct fh_object *object);
 /* Call @visit for each pin in the object's name. */
 void fh_holding_each(struct fh_object *object,
-		     void (*visit)(struct fh_object *target, const char *kind, void *arg), void *arg);
+		     void (*visit)(struct fh_object *target, const char *kind, void *arg),
+		     void *arg);
 /* Give the pin, which has none, a tail, unless it has ended. */
 bool fh_pin_set_tail(struct fh_pin *pin, struct fh_pin_tail *tail);
 

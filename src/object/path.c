@@ -24,7 +24,8 @@ static char *path_locked(const struct fh_object *object)
 	if (object == &object->machine->root)
 		return fh_strdup("/");
 	for (o = object; o->parent; o = o->parent)
-		length += 1 + (fh_object_name_of(o) ? strlen(fh_object_name_of(o)) : strlen(o->class->type->name) + 2);
+		length += 1 + (fh_object_name_of(o) ? strlen(fh_object_name_of(o)) :
+						      strlen(o->class->type->name) + 2);
 	if (length == 0)
 		return fh_printf("<%s>", object->class->type->name);
 	/* A subtree outside the machine's tree starts with its top's type. */
@@ -35,7 +36,8 @@ static char *path_locked(const struct fh_object *object)
 
 	*at = '\0';
 	for (o = object; o->parent; o = o->parent) {
-		const char *name = fh_object_name_of(o) ? fh_object_name_of(o) : o->class->type->name;
+		const char *name = fh_object_name_of(o) ? fh_object_name_of(o) :
+							  o->class->type->name;
 		const size_t size = strlen(name);
 
 		if (!fh_object_name_of(o))

@@ -2,19 +2,20 @@
 /*
  * Lasting pins: what outlives a read section is pinned, and says by whom (L4).
  *
- * A holder's pins are slots in chunks. Each chunk belongs to one thread, which alone takes free slots
- * of it; any thread may end a pin, once. So neither needs a locked operation beside the target's count,
- * as long as the holder is shown. From hide on all is done under the holding's lock: hide sets `slow`,
- * and after the drain's grace period nobody is left on the fast path, which lies in a read section.
+ * A holder's pins are slots in chunks. Each chunk belongs to one thread, which alone takes free
+ * slots of it; any thread may end a pin, once. So neither needs a locked operation beside the
+ * target's count, as long as the holder is shown. From hide on all is done under the holding's
+ * lock: hide sets `slow`, and after the drain's grace period nobody is left on the fast path, which
+ * lies in a read section.
  *
- * R1. A chunk stays until its holder is finalized, so that ending a pin which the holder's dispose has
- *     ended is harmless.
+ * R1. A chunk stays until its holder is finalized, so that ending a pin which the holder's dispose
+ *     has ended is harmless.
  * R2. Whoever sets `target` to NULL ends the pin: a slot's user, or dispose, which comes after the
  *     drain or, for what is never drained, when the last user is done with it.
- * R3. A chunk is found again by its thread's block. A block's memory that is used again for another thread
- *     hands the chunk on; the two never run at the same time.
- * R4. A thread remembers the chunk that it used last by the holding's id, which is never used twice: a
- *     stale memory is never followed.
+ * R3. A chunk is found again by its thread's block. A block's memory that is used again for another
+ *     thread hands the chunk on; the two never run at the same time.
+ * R4. A thread remembers the chunk that it used last by the holding's id, which is never used
+ *     twice: a stale memory is never followed.
  */
 #include <string.h>
 
@@ -25,8 +26,8 @@
 #include "object/pin.h"
 
 /*
- * Dispose sets HIDDEN and DETACHED and then looks for a holding to slow or close; this publishes the
- * holding, then looks at the flags. Both in the one total order of seq_cst: one sees the other.
+ * Dispose sets HIDDEN and DETACHED and then looks for a holding to slow or close; this publishes
+ * the holding, then looks at the flags. Both in the one total order of seq_cst: one sees the other.
  */
 static struct fh_holding *holding_new(struct fh_object *holder)
 {
@@ -299,7 +300,9 @@ void fh_holding_rollback(struct fh_object *object)
 	struct fh_pin_chunk *chunk = atomic_load_explicit(&holding->chunks, memory_order_relaxed);
 
 	fh_lock_release(&holding->lock);
-	/* `kept` is written by the thread that marks and undoes alone; a chunk made since has none. */
+	/*
+	 * `kept` is written by the thread that marks and undoes alone; a chunk made since has none.
+	 */
 	for (; chunk; chunk = chunk->next)
 		for (unsigned i = 0; i < FH_CHUNK_PINS; i++)
 			if (!(chunk->kept >> i & 1))
@@ -327,7 +330,8 @@ void fh_holding_free(struct fh_object *object)
 }
 
 void fh_holding_each(struct fh_object *object,
-		     void (*visit)(struct fh_object *target, const char *kind, void *arg), void *arg)
+		     void (*visit)(struct fh_object *target, const char *kind, void *arg),
+		     void *arg)
 {
 	struct fh_holding *holding = holding_peek(object);
 	struct fh_pin_chunk *chunk =

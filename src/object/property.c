@@ -2,8 +2,8 @@
 /*
  * Properties over an object's life, and as a table: defaults at birth, release at the end,
  * introspection. Setting is property-set.c, getting property-get.c, links property-link.c, text
- * property-text.c, properties of one object property-own.c and property-found.c; the rules that they
- * share are in property.h.
+ * property-text.c, properties of one object property-own.c and property-found.c; the rules that
+ * they share are in property.h.
  */
 #include "object/property.h"
 

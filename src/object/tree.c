@@ -6,8 +6,8 @@
  * R2. Adding, finding and removing a child take constant time: children are in a list in order of
  *     creation, named ones in an open hash table as well, from the first on.
  * R3. A child is found only after its birth; its name is taken from before its birth until it left.
- * R4. What is shown below a parent is decided in here, under the tree lock, with which hide and show
- *     walk the subtree: a child joins before such a walk, or sees its outcome.
+ * R4. What is shown below a parent is decided in here, under the tree lock, with which hide and
+ *     show walk the subtree: a child joins before such a walk, or sees its outcome.
  */
 #include <string.h>
 
@@ -258,7 +258,8 @@ const char *fh_object_name(FH_ANY any)
 }
 
 /* Refs of all children that can be had, in order of creation, at most @room. Tree lock held. */
-static size_t children_locked(struct fh_object *parent, struct fh_object **ret_children, size_t room)
+static size_t children_locked(struct fh_object *parent, struct fh_object **ret_children,
+			      size_t room)
 {
 	size_t count = 0;
 

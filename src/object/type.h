@@ -2,7 +2,8 @@
 /*
  * Classes: what a machine works out once for each type that it meets.
  *
- * R1. A class is made on first use of its type in a machine, never changes, and lives as long as the machine.
+ * R1. A class is made on first use of its type in a machine, never changes, and lives as long as
+ *     the machine.
  * R2. Casts, interfaces and property names are looked up in small open hash tables, so that their
  *     cost does not grow with depth.
  */
@@ -27,18 +28,24 @@ struct fh_core_ops {
 	bool hidden_at_birth; /* devices: shown by realize, not by birth */
 	bool called_as_other; /* callbacks in its name are another's, whose drain waits for them */
 	/*
-	 * L6 step 4 for this object, idempotent, in a transaction (topology lock held): take down every
-	 * link from and to it. Called once per object; foreign code may not run here.
+	 * L6 step 4 for this object, idempotent, in a transaction (topology lock held): take down
+	 * every link from and to it. Called once per object; foreign code may not run here.
 	 */
 	void (*detach)(struct fh_object *object);
 	/* Its shown bit or its owner's has changed; topology lock held, in a transaction. */
 	void (*shown_changed)(struct fh_object *object);
 	/* Before the memory goes, after the type's own finalize callbacks. */
 	void (*finalize)(struct fh_object *object);
-	/* Devices: a table (fh_alloc'ed, the class frees it) with @derived's fields, and @base's where NULL. */
+	/*
+	 * Devices: a table (fh_alloc'ed, the class frees it) with @derived's fields, and @base's
+	 * where NULL.
+	 */
 	const struct fh_device_ops *(*merge)(const struct fh_device_ops *base,
 					     const struct fh_device_ops *derived);
-	/* For fh_object_explain(): an object that this one pins because it is what it is (region: owner), or NULL or itself. */
+	/*
+	 * For fh_object_explain(): an object that this one pins because it is what it is (region:
+	 * owner), or NULL or itself.
+	 */
 	struct fh_object *(*held_by_nature)(struct fh_object *object);
 	const char *held_as; /* what that is to this one; NULL: "owner" */
 };
@@ -107,7 +114,9 @@ fh_class_find_property(const struct fh_class *class, const char *name, uint64_t 
 enum fh_code fh_defaults_apply(struct fh_object *object, struct fh_error *err);
 void fh_defaults_fini(struct fh_machine *m);
 
-/* property-own.c: what was added after the mark is removed by the rollback (L7); at finalize, all. */
+/*
+ * property-own.c: what was added after the mark is removed by the rollback (L7); at finalize, all.
+ */
 void fh_properties_mark_own(struct fh_object *object);
 void fh_properties_rollback_own(struct fh_object *object);
 void fh_properties_release_own(struct fh_object *object);

@@ -202,7 +202,10 @@ void fh_concern_unwatch(struct fh_object *object)
 	fh_lock_release(&object->machine->links_lock);
 }
 
-/* That there is none below @top, seen without a lock: whatever comes now comes too late (concern.h, R3). */
+/*
+ * That there is none below @top, seen without a lock: whatever comes now comes too late (concern.h,
+ * R3).
+ */
 static bool is_unwatched(struct fh_object *top)
 {
 	return !fh_object_has(top, FH_OBJECT_EXPOSED) && !fh_concern_peek(top);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bytes as text that a user may give: the first says as what, a zero ends each of up to three texts.
+ * Bytes as text that a user may give: the first says as what, a zero ends each of up to three
+ * texts.
  *
  * As a property's value, of every kind: what is taken reads back as a text that is taken again and
  * reads back the same; what is refused has changed nothing. As a path: what is found has a path
@@ -112,7 +113,8 @@ static void try_path(struct world *world, const char *path)
 		check(!found && err.code == code, "found in spite of an error", path);
 		return;
 	}
-	check(fh_object_path(found, canonical, sizeof(canonical)) < sizeof(canonical), "long", path);
+	check(fh_object_path(found, canonical, sizeof(canonical)) < sizeof(canonical), "long",
+	      path);
 	check(ends_with(canonical, path), "another path", path);
 	check(fh_machine_resolve(world->m, canonical, NULL, &again, NULL) == FH_OK, "lost", path);
 	check(again == found, "another object", path);

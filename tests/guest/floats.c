@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every floating-point instruction of F and D, with every rounding mode and operands that are random,
- * special, or half way between two results, against Debian's qemu-riscv64: results and flags, bit by bit.
+ * Every floating-point instruction of F and D, with every rounding mode and operands that are
+ * random, special, or half way between two results, against Debian's qemu-riscv64: results and
+ * flags, bit by bit.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -130,7 +131,8 @@ static struct input make_input(void)
 	const bool other = instruction->insn >> 27 == 8;
 	/* What is read: the other format where the formats are converted. */
 	const bool wide = other ? format == SINGLE : format == DOUBLE;
-	struct input input = { .insn = instruction->insn | (uint32_t)format << 25, .frm = any() % 5 };
+	struct input input = { .insn = instruction->insn | (uint32_t)format << 25,
+			       .frm = any() % 5 };
 
 	if (other && format == SINGLE)
 		input.insn |= 1u << 20;

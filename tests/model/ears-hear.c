@@ -136,8 +136,8 @@ static void on_batch(void *state, const struct fh_section *removed, size_t remov
 		ear_fail(ear, "a second batch");
 	ear->batched = true;
 	if (!is_difference(turn, removed, removed_count, added, added_count))
-		ear_fail(ear, "another batch: %zu removed, %zu added, not %zu and %zu", removed_count,
-		     added_count, turn->removed_count, turn->added_count);
+		ear_fail(ear, "another batch: %zu removed, %zu added, not %zu and %zu",
+			 removed_count, added_count, turn->removed_count, turn->added_count);
 }
 
 /* --- Eventfds, coalesced ranges, logs --------------------------------------------------------- */
@@ -347,7 +347,8 @@ static void on_prepare(void *state, const struct fh_space_change *change)
 		ear_fail(ear, "prepared at the wrong time");
 	else if (!is_difference(turn, change->removed, change->removed_count, change->added,
 				change->added_count))
-		ear_fail(ear, "prepared for another change: %zu removed, %zu added, not %zu and %zu",
+		ear_fail(ear,
+			 "prepared for another change: %zu removed, %zu added, not %zu and %zu",
 			 change->removed_count, change->added_count, turn->removed_count,
 			 turn->added_count);
 	else if (!are_eventfds(&turn->gone, change->eventfds_removed,

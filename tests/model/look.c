@@ -48,10 +48,10 @@ static const char *section_text(const struct world *world, const struct fh_secti
 		return "nothing";
 	snprintf(buffer, size,
 		 "%#" PRIx64 "..%#" PRIx64 " region %d from %#" PRIx64 "%s%s%s%s logged %#x",
-		 section->first, section->last, world_slot_of(world, section->region), section->offset,
-		 section->ptr ? " direct" : "", section->readonly ? " readonly" : "",
-		 section->rom_mode ? " rom mode" : "", section->nonvolatile ? " nonvolatile" : "",
-		 section->log_mask);
+		 section->first, section->last, world_slot_of(world, section->region),
+		 section->offset, section->ptr ? " direct" : "",
+		 section->readonly ? " readonly" : "", section->rom_mode ? " rom mode" : "",
+		 section->nonvolatile ? " nonvolatile" : "", section->log_mask);
 	return buffer;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every kind of register against every kind of access: see registers.h. Accesses of 1 to 8 bytes and
- * bulk ones at each offset, over a region's border into another region of a random kind, and into
- * and out of holes.
+ * Every kind of register against every kind of access: see registers.h. Accesses of 1 to 8 bytes
+ * and bulk ones at each offset, over a region's border into another region of a random kind, and
+ * into and out of holes.
  *
  *	FH_TEST_EFFORT=N	so many per cent of the kinds
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The registers, the oracle and one access: see registers.h. The oracle knows bytes only. It says of
- * each byte of an access whether it is done, or what refuses it, from rules that are stated below as
- * the public headers have them; it never looks at how the library cuts, widens or swaps.
+ * The registers, the oracle and one access: see registers.h. The oracle knows bytes only. It says
+ * of each byte of an access whether it is done, or what refuses it, from rules that are stated
+ * below as the public headers have them; it never looks at how the library cuts, widens or swaps.
  */
 #include "model/registers.h"
 
@@ -273,9 +273,10 @@ static bool check_read(const struct registers_access *a, const enum fh_tx *outco
 	for (unsigned i = 0; i < a->size; i++) {
 		const int number = bank_at(a->place + (int)i);
 
-		bytes[i] = outcome[i] == FH_TX_OK ?
-				   banks[number].bytes[a->place + (int)i - (int)banks[number].first] :
-				   0;
+		bytes[i] =
+			outcome[i] == FH_TX_OK ?
+				banks[number].bytes[a->place + (int)i - (int)banks[number].first] :
+				0;
 	}
 	if (a->typed) {
 		tx = fh_space_load(a->space, addr, a->size, order, FH_ATTRS_NONE, &value);

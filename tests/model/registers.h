@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Registers of every kind (which sizes and alignments the guest may use and the callbacks take, both
- * byte orders, widening with and without read-modify-write), side by side, and an oracle that says
- * what comes of each access to them. The callbacks check that they are given what they take.
+ * Registers of every kind (which sizes and alignments the guest may use and the callbacks take,
+ * both byte orders, widening with and without read-modify-write), side by side, and an oracle that
+ * says what comes of each access to them. The callbacks check that they are given what they take.
  */
 #ifndef MODEL_REGISTERS_H
 #define MODEL_REGISTERS_H

@@ -345,7 +345,9 @@ static void owner_hidden_during_an_unmap_is_not_written_to(void **unused)
 	machine_end(m);
 }
 
-/* The same with the holder: the thread that unmaps has the buffer, so it is written all the same. */
+/*
+ * The same with the holder: the thread that unmaps has the buffer, so it is written all the same.
+ */
 static void holder_that_goes_during_an_unmap_takes_nothing_away(void **unused)
 {
 	struct fh_machine *m = machine_begin();

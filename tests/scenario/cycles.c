@@ -245,7 +245,9 @@ static const struct fh_type looker_type = {
 	.dispose = look_at_cycle,
 };
 
-/* A ref one way, a pin the other: is a cycle as long as it lasts, and ends with the first dispose. */
+/*
+ * A ref one way, a pin the other: is a cycle as long as it lasts, and ends with the first dispose.
+ */
 static void ref_one_way_and_pin_the_other_end_with_the_dispose(void **unused)
 {
 	struct fh_machine *m = machine_begin();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stores that are stopped on their way to an eventfd while the eventfd, its owner, its region or the
- * device goes: the descriptor that they signal is the one that they found, and is open.
+ * Stores that are stopped on their way to an eventfd while the eventfd, its owner, its region or
+ * the device goes: the descriptor that they signal is the one that they found, and is open.
  */
 #include "support/probe.h"
 
@@ -196,7 +196,8 @@ int main(void)
 #define bell_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		bell_test(unplug_of_the_device_waits_for_a_store_that_found_its_eventfd),
-		bell_test(owner_of_the_eventfd_that_dies_first_leaves_the_descriptor_to_who_found_it),
+		bell_test(
+			owner_of_the_eventfd_that_dies_first_leaves_the_descriptor_to_who_found_it),
 		bell_test(descriptor_stays_open_for_a_store_that_found_it),
 		bell_test(store_that_has_not_looked_yet_signals_nothing_after_the_removal),
 		bell_test(device_dies_before_the_eventfd_of_another_owner),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The interleavings that must be forced: threads are stopped at named points (base/point.h), so that what a
- * model checker found on paper is seen in C.
+ * The interleavings that must be forced: threads are stopped at named points (base/point.h), so
+ * that what a model checker found on paper is seen in C.
  *
  * A callback of the test "blocks": it brackets a wait with fh_blocking_begin/end, between which it
  * stands at a gate that the test opens.
@@ -387,7 +387,9 @@ static void removal_meets_the_last_unref(void **unused)
 	assert_true(fh_point_wait("dispose.requested"));
 	load32(m, 0, FH_TX_DECODE_ERROR);
 	fh_point_release("dispose.requested");
-	/* The unref has claimed it and not queued it yet: dispose is not done, and does not return. */
+	/*
+	 * The unref has claimed it and not queued it yet: dispose is not done, and does not return.
+	 */
 	assert_false(worker_done_within(&dispose, 20));
 	fh_point_release("unref.last");
 	worker_join(&unref);
@@ -482,8 +484,8 @@ static void run_load(void *arg)
 }
 
 /*
- * A run-time region is destroyed in its own callback, while another reader blocks in it and a ref of a
- * caller's outlives the owner.
+ * A run-time region is destroyed in its own callback, while another reader blocks in it and a ref
+ * of a caller's outlives the owner.
  */
 static void region_destroyed_in_its_own_callback_waits_for_the_blocked_one(void **unused)
 {
@@ -595,8 +597,8 @@ static void commit_between_lookup_and_dispatch_is_seen_next_time(void **unused)
 }
 
 /*
- * Found, then removed and let go by everybody, then its callback blocks: only the pin of the view that is
- * being retired keeps it until the reader's own pin.
+ * Found, then removed and let go by everybody, then its callback blocks: only the pin of the view
+ * that is being retired keeps it until the reader's own pin.
  */
 static void region_found_before_its_end_may_still_block(void **unused)
 {
@@ -658,13 +660,15 @@ static void circle_closed_at_the_same_moment_is_refused_exactly_once(void **unus
 
 	(void)unused;
 	for (int round = 0; round < 200; round++) {
-		struct meeting shared = { 0 }, a_way = { .target = 2 * BASE }, b_way = { .target = BASE };
+		struct meeting shared = { 0 }, a_way = { .target = 2 * BASE },
+			       b_way = { .target = BASE };
 		struct meeting *a_arg[2] = { &shared, &a_way }, *b_arg[2] = { &shared, &b_way };
 		struct probe_hooks a_hooks = { .write = write_meets, .arg = a_arg };
 		struct probe_hooks b_hooks = { .write = write_meets, .arg = b_arg };
 		struct fh_device *a = probe_plug(m, "a", &a_hooks, BASE);
 		struct fh_device *b = probe_plug(m, "b", &b_hooks, 2 * BASE);
-		struct store first = { .m = m, .addr = BASE }, second = { .m = m, .addr = 2 * BASE };
+		struct store first = { .m = m, .addr = BASE },
+			     second = { .m = m, .addr = 2 * BASE };
 		struct worker workers[2];
 
 		worker_start(&workers[0], run_store, &first);
@@ -733,7 +737,8 @@ int main(void)
 					  reset_points),
 		cmocka_unit_test_teardown(commit_between_lookup_and_dispatch_is_seen_next_time,
 					  reset_points),
-		cmocka_unit_test_teardown(region_found_before_its_end_may_still_block, reset_points),
+		cmocka_unit_test_teardown(region_found_before_its_end_may_still_block,
+					  reset_points),
 		cmocka_unit_test_teardown(circle_closed_at_the_same_moment_is_refused_exactly_once,
 					  reset_points),
 		cmocka_unit_test_teardown(nothing_is_freed_while_a_listener_stalls, reset_points),

@@ -467,7 +467,9 @@ static void waiter_that_is_being_cancelled_is_not_the_pollers_to_free(void **unu
 
 #define TEST(name) cmocka_unit_test_teardown(name, release_points)
 
-/* In a callback on the poll thread, of another device: the waiter is due, and its turn comes next. */
+/*
+ * In a callback on the poll thread, of another device: the waiter is due, and its turn comes next.
+ */
 static void complete_it(void *state)
 {
 	fh_io_complete(state, NULL, NULL);

@@ -661,7 +661,9 @@ static void make_until_refused(void *arg)
 	struct maker *maker = arg;
 
 	for (;;) {
-		/* The device may lose it at any moment: the section keeps it until there is a ref. */
+		/*
+		 * The device may lose it at any moment: the section keeps it until there is a ref.
+		 */
 		fh_read_begin();
 		struct fh_region *region =
 			quirk_region(maker->device, 0x100, quirk_new(maker->count, 5));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Structure counts nothing (L2), what the guest sees is pinned (L3): containers and subregions, aliases
- * and targets, spaces and roots, in every order of death.
+ * Structure counts nothing (L2), what the guest sees is pinned (L3): containers and subregions,
+ * aliases and targets, spaces and roots, in every order of death.
  */
 #include "support/probe.h"
 
@@ -119,7 +119,9 @@ static void regions_in_each_others_containers_leave_no_cycle(void **unused)
 		load32(m, BASE + 0x9000, FH_TX_OK);
 		load32(m, 2 * BASE + 0x9000, FH_TX_OK);
 		fh_device_unplug(device[first]);
-		/* What the dead one showed in the other's container is a hole, the rest is there. */
+		/*
+		 * What the dead one showed in the other's container is a hole, the rest is there.
+		 */
 		load32(m, BASE * (uint64_t)(2 - first) + 0x9000, FH_TX_DECODE_ERROR);
 		load32(m, BASE * (uint64_t)(2 - first) + 0x1000, FH_TX_OK);
 		fh_machine_drain(m);
@@ -146,7 +148,8 @@ static void region_without_a_name_lives_and_dies(void **unused)
 		assert_null(fh_object_name(region));
 		fh_object_path(region, path, sizeof(path));
 		assert_ptr_equal(strstr(path, "/a/<"), path);
-		assert_int_equal(fh_region_add(memory_root(m), region, 0x100 * (uint64_t)i, 0), FH_OK);
+		assert_int_equal(fh_region_add(memory_root(m), region, 0x100 * (uint64_t)i, 0),
+				 FH_OK);
 	}
 	fh_device_unplug(device);
 	machine_check_alive(m, 0);
@@ -292,11 +295,12 @@ static void spaces_that_show_each_other_leave_no_cycle(void **unused)
 			assert_int_equal(fh_region_add(probe_of(device[i])->data, other, 0x100000, 0),
 					 FH_OK);
 		}
-		assert_int_equal(fh_space_load32(probe_of(device[0])->space, 0x100000, FH_LE, &value),
+		assert_int_equal(fh_space_load32(probe_of(device[0])->space, 0x100000, FH_LE,
+						 &value),
 				 FH_TX_OK);
 		fh_device_unplug(device[first]);
-		assert_int_equal(fh_space_load32(probe_of(device[1 - first])->space, 0x100000, FH_LE,
-						 &value),
+		assert_int_equal(fh_space_load32(probe_of(device[1 - first])->space, 0x100000,
+						 FH_LE, &value),
 				 FH_TX_DECODE_ERROR);
 		fh_machine_drain(m);
 		assert_int_equal(hooks[first].finalized, 1);
@@ -334,7 +338,9 @@ static void name_is_free_when_unplug_returns(void **unused)
 	machine_end(m);
 }
 
-/* Removal of what is being torn down, from dispose and finalize, before and after the core did it. */
+/*
+ * Removal of what is being torn down, from dispose and finalize, before and after the core did it.
+ */
 static void tear_down(struct probe *probe)
 {
 	fh_region_remove(probe->regs);
@@ -368,7 +374,10 @@ static void callbacks_may_remove_what_is_removed_already(void **unused)
 	probe_of(device)->data = fh_object_ref(child);
 	fh_device_unplug(device);
 	fh_object_unref(child);
-	/* regs pins its owner, whose finalize would give its ref back: that is a cycle, and printed. */
+	/*
+	 * regs pins its owner, whose finalize would give its ref back: that is a cycle, and
+	 * printed.
+	 */
 	fh_machine_drain(m);
 	assert_int_equal(hooks.disposed, 1);
 	assert_int_equal(child_hooks.disposed, 1);

@@ -262,7 +262,8 @@ static void what_init_has_made_stays_when_a_realize_above_fails(void **unused)
 
 /* --- The end of what was not born, while control walks the parent's subtree ------------------- */
 
-static enum fh_code init_stops_and_fails(struct fh_object *object, void *state, struct fh_error *err)
+static enum fh_code init_stops_and_fails(struct fh_object *object, void *state,
+					 struct fh_error *err)
 {
 	(void)object;
 	(void)state;

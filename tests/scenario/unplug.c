@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Unplug at every wrong moment: during DMA, from the device's own register write, of one by another, of a
- * parent while its child's waits, while a callback adds to it (L4, L5, L6).
+ * Unplug at every wrong moment: during DMA, from the device's own register write, of one by
+ * another, of a parent while its child's waits, while a callback adds to it (L4, L5, L6).
  */
 #include "support/probe.h"
 
@@ -92,7 +92,8 @@ static void mapping_of_own_memory_dies_with_the_device(void **unused)
 	struct fh_mapped mapped;
 
 	(void)unused;
-	assert_int_equal(fh_region_add(memory_root(m), fh_device_region(device, "ram"), RAM, 0), FH_OK);
+	assert_int_equal(fh_region_add(memory_root(m), fh_device_region(device, "ram"), RAM, 0),
+			 FH_OK);
 	assert_non_null(fh_space_map(fh_machine_memory(m), RAM, PROBE_SIZE, FH_MAP_WRITE,
 				     FH_ATTRS_NONE, device, &mapped));
 	fh_device_unplug(device);
@@ -111,7 +112,8 @@ static void two_devices_that_map_each_other_leave_no_cycle(void **unused)
 		struct fh_mapped mapped;
 
 		for (int i = 0; i < 2; i++) {
-			device[i] = probe_plug(m, i ? "b" : "a", &hooks[i], BASE * (uint64_t)(i + 1));
+			device[i] =
+				probe_plug(m, i ? "b" : "a", &hooks[i], BASE * (uint64_t)(i + 1));
 			assert_int_equal(fh_region_add(memory_root(m),
 						       fh_device_region(device[i], "ram"),
 						       RAM + 0x10000 * (uint64_t)i, 0),
@@ -339,7 +341,9 @@ static void parent_is_unplugged_while_its_childs_unplug_waits(void **unused)
 	}
 }
 
-/* A region added by a callback while the device is being unplugged is never seen, and dies with it. */
+/*
+ * A region added by a callback while the device is being unplugged is never seen, and dies with it.
+ */
 static const struct fh_region_ops late_ops = { .concurrent = true };
 
 static enum fh_tx write_adds_after_hide(struct probe *probe, uint64_t offset, uint64_t value)

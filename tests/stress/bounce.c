@@ -165,7 +165,8 @@ static void run_passers(void *arg)
 			probe_plug(world->m, "passer", next_hooks(hooks, life), 4 * BASE);
 		struct fh_io *io = fh_io_begin(device, "dma");
 
-		fh_space_map(world->memory, STEADY, 16, FH_MAP_WRITE, FH_ATTRS_NONE, device, &mapped);
+		fh_space_map(world->memory, STEADY, 16, FH_MAP_WRITE, FH_ATTRS_NONE, device,
+			     &mapped);
 		fh_space_map(world->memory, BASE, 16, FH_MAP_READ, FH_ATTRS_NONE, io, &mapped);
 		fh_space_notify_room(world->memory, 48, device, do_nothing, NULL);
 		fh_space_notify_room(world->memory, 8, io, do_nothing, NULL);

@@ -52,7 +52,8 @@ struct writer {
 
 static uint64_t pick(struct writer *writer)
 {
-	return (uint64_t)below(&writer->seed, PAGES) * PAGE + below(&writer->seed, PAGE / 8 - 1) * 8;
+	return (uint64_t)below(&writer->seed, PAGES) * PAGE +
+	       below(&writer->seed, PAGE / 8 - 1) * 8;
 }
 
 static void write_word(struct writer *writer)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest of two vCPUs under the host's own KVM: they ring while eventfds come and go, and look while
- * what they look at changes. Where the host has none the tests say so and are skipped.
+ * A guest of two vCPUs under the host's own KVM: they ring while eventfds come and go, and look
+ * while what they look at changes. Where the host has none the tests say so and are skipped.
  */
 #include "support/kvm-host.h"
 #include "support/scale.h"

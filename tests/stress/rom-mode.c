@@ -3,7 +3,8 @@
  * A ROM device's mode goes back and forth while four readers run: each aligned access reads either
  * the ROM's bytes or the callback's, never a mixture; and when the change has returned and a grace
  * period has passed, only the new ones. While the callbacks are what is read, the device writes its
- * ROM anew with plain stores: if a reader were still at the old bytes, ThreadSanitizer would see it.
+ * ROM anew with plain stores: if a reader were still at the old bytes, ThreadSanitizer would see
+ * it.
  */
 #include <sched.h>
 #include <setjmp.h>

@@ -25,8 +25,8 @@ struct bytes {
 	struct fh_region *region;
 };
 
-static inline enum fh_tx bytes_read(void *state, uint64_t offset, uint64_t *ret_value, unsigned size,
-			     struct fh_attrs attrs)
+static inline enum fh_tx bytes_read(void *state, uint64_t offset, uint64_t *ret_value,
+				    unsigned size, struct fh_attrs attrs)
 {
 	struct bytes *bytes = state;
 

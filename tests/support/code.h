@@ -76,7 +76,9 @@ static inline uint32_t type_j(unsigned rd, int imm)
 #define SC_D(rd, rs2, rs1)  type_r(0x1800302f, rd, rs1, rs2)
 #define SC_W(rd, rs2, rs1)  type_r(0x1800202f, rd, rs1, rs2)
 
-/* --- A machine of two harts without threads ---------------------------------------------------- */
+/*
+ * --- A machine of two harts without threads ----------------------------------------------------
+ */
 
 struct rig {
 	struct fh_machine *m;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A machine for tests of listeners, and listeners that write down what they hear, under their names.
+ * A machine for tests of listeners, and listeners that write down what they hear, under their
+ * names.
  */
 #ifndef SUPPORT_EAR_H
 #define SUPPORT_EAR_H

@@ -3,8 +3,8 @@
  * What scenario, stress and unit tests share: a machine that must die, a device whose callbacks the
  * test supplies, and threads that must end.
  *
- * R1. struct probe_hooks belongs to the test and outlives the machine: it counts what happened to the
- *     device even after the device is gone.
+ * R1. struct probe_hooks belongs to the test and outlives the machine: it counts what happened to
+ *     the device even after the device is gone.
  * R2. Every test ends with machine_end(), which is the ledger check.
  */
 #ifndef SUPPORT_PROBE_H

@@ -94,7 +94,8 @@ static inline void table_init(struct table *table, const char *name, struct fh_s
 	table->device = probe_plug(m, name, &hooks[table - tables],
 				   UINT64_C(0x10000000) + PAGE * (uint64_t)(table - tables));
 	table->target = target;
-	table->region = fh_region_new_iommu(table->device, "iommu", PAGES * PAGE, &table_ops, table);
+	table->region =
+		fh_region_new_iommu(table->device, "iommu", PAGES * PAGE, &table_ops, table);
 	table->bus = fh_space_new(table->device, "bus", table->region);
 	assert_non_null(table->region);
 	assert_non_null(table->bus);

@@ -97,7 +97,8 @@ static void fetch_does_every_operation(void **unused)
 									FH_ATTRS_NONE, op, b, &old),
 							 FH_TX_OK);
 					assert_int_equal(old, low(a, size));
-					fh_space_load(memory, addr, size, order, FH_ATTRS_NONE, &now);
+					fh_space_load(memory, addr, size, order, FH_ATTRS_NONE,
+						      &now);
 					assert_int_equal(now, low(expected(op, a, b, size), size));
 					assert_int_equal(byte[7 + size], 0xee);
 					assert_int_equal(byte[8 + 2 * size], 0xee);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Cached windows behind IOMMUs: the IOMMU is asked once, and again whenever its answer, or what lies
- * on the way, may have become another.
+ * Cached windows behind IOMMUs: the IOMMU is asked once, and again whenever its answer, or what
+ * lies on the way, may have become another.
  */
 #include "support/probe.h"
 

@@ -74,7 +74,8 @@ static void every_size_and_order_is_as_the_space_has_it(void **unused)
 				uint64_t by_space, by_window;
 
 				memset(byte, 0xee, 64);
-				assert_int_equal(fh_cached_store(cached, offset, size, order, value),
+				assert_int_equal(fh_cached_store(cached, offset, size, order,
+								 value),
 						 FH_TX_OK);
 				fh_space_load(fh_machine_memory(m), BASE + 0x10 + offset, size,
 					      order, FH_ATTRS_NONE, &by_space);

@@ -32,7 +32,8 @@ static void ticks_and_time_are_exact_and_do_not_overflow(void **state)
 	assert_int_equal(fh_period_ticks(mega, 2000), 2);
 	assert_int_equal(fh_period_ns(mega, 3), 3000);
 	/* A year of a gigahertz, of which 64 bits hold no product. */
-	assert_int_equal(fh_period_ticks(fh_period_from_hz(1000000000), UINT64_C(31536000000000000)),
+	assert_int_equal(fh_period_ticks(fh_period_from_hz(1000000000),
+					 UINT64_C(31536000000000000)),
 			 UINT64_C(31536000000000000));
 	assert_int_equal(fh_period_ns(FH_PERIOD_NS, UINT64_MAX), UINT64_MAX);
 	assert_int_equal(fh_period_ns(FH_PERIOD_NS * 2, UINT64_MAX), UINT64_MAX);

@@ -162,14 +162,17 @@ static void a_flush_forgets_everything(void **state)
 	assert_int_equal(h->x[A0], 2);
 }
 
-/* --- Other pages ------------------------------------------------------------------------------- */
+/*
+ * --- Other pages -------------------------------------------------------------------------------
+ */
 
 #define ROOT UINT64_C(0x80020000) /* three levels of page tables, a page apart */
 #define VA   UINT64_C(0x40000000)
 
 static void map(struct rig *rig, uint64_t va, uint64_t pa)
 {
-	const uint64_t pointers[] = { (ROOT + 0x1000) >> 12 << 10 | 1, (ROOT + 0x2000) >> 12 << 10 | 1 };
+	const uint64_t pointers[] = { (ROOT + 0x1000) >> 12 << 10 | 1,
+				      (ROOT + 0x2000) >> 12 << 10 | 1 };
 	const uint64_t leaf = pa >> 12 << 10 | 0xcf; /* D A X W R V */
 
 	put(rig, ROOT + (va >> 30 & 511) * 8, &pointers[0], 8);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Decoding, against the tables of the specifications: each instruction's fixed bits. A word is the
- * instruction whose fixed bits it has, if the hart has that extension, and illegal if there is none.
+ * instruction whose fixed bits it has, if the hart has that extension, and illegal if there is
+ * none.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -565,8 +565,8 @@ static void dirty_pages_of_large_memory_are_all_found(void **state)
 		seed = seed * 1664525 + 1013904223;
 		first = (seed >> 8) % (page[0] + 1);
 		count = (page[0] >= first) + (page[1] >= first && page[1] != page[0]);
-		snapshot = fh_dirty_snapshot_take(large, FH_DIRTY_MIGRATION, first * PAGE, UINT64_MAX,
-						  NULL);
+		snapshot = fh_dirty_snapshot_take(large, FH_DIRTY_MIGRATION, first * PAGE,
+						  UINT64_MAX, NULL);
 		assert_int_equal(fh_dirty_snapshot_pages(snapshot), count);
 		assert_true(fh_dirty_snapshot_test(snapshot, page[0] * PAGE, 1));
 		assert_int_equal(fh_dirty_snapshot_test(snapshot, page[1] * PAGE, 1),

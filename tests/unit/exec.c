@@ -323,7 +323,9 @@ static void cbo_zero_clears_its_block_only(void **state)
 	assert_int_equal(get(rig, DATA + 128), UINT64_MAX);
 }
 
-/* --- Arithmetic at its edges: the rest has an emulator as oracle -------------------------------- */
+/*
+ * --- Arithmetic at its edges: the rest has an emulator as oracle --------------------------------
+ */
 
 static void arithmetic_is_right_at_its_edges(void **state)
 {

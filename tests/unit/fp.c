@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Floating point where hosts differ, by the unprivileged specification, chapters F and D: underflow,
- * ties, boxes, NaNs, and reserved encodings. The rest has an emulator as oracle (tests/guest).
+ * Floating point where hosts differ, by the unprivileged specification, chapters F and D:
+ * underflow, ties, boxes, NaNs, and reserved encodings. The rest has an emulator as oracle
+ * (tests/guest).
  */
 #include <fenv.h>
 #include <string.h>
@@ -73,7 +74,8 @@ static void check(const struct example *examples, unsigned count)
 		assert_true(fp_execute(&h, e->insn));
 		result = e->insn == FCVT_W_D || e->insn == FCLASS_S ? h.x[10] : h.f[10];
 		if (result != e->result || h.fflags != e->flags)
-			fail_msg("example %u: %016lx, flags %x", i, (unsigned long)result, h.fflags);
+			fail_msg("example %u: %016lx, flags %x", i, (unsigned long)result,
+				 h.fflags);
 		assert_int_equal(fegetround(), FE_TONEAREST);
 	}
 }

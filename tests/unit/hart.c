@@ -387,7 +387,9 @@ static uint32_t take_dirty(struct rig *g)
 	return pages;
 }
 
-/* The guest makes all its stores at least once, from the first on: the second 1 ends a whole round. */
+/*
+ * The guest makes all its stores at least once, from the first on: the second 1 ends a whole round.
+ */
 static void go_round(struct rig *g)
 {
 	uint64_t *const done = (uint64_t *)((char *)fh_region_ram(g->ram) + DATA + 16);

@@ -328,8 +328,8 @@ static void json_names_every_kind(void **state)
 	assert_json_kind(fh_object_ref(flash),
 			 "\"kind\":\"romd\",\"addr\":\"0x0\",\"size\":\"0x10\"}");
 	fh_region_set_rom_mode(flash, false);
-	assert_json_kind(flash,
-			 "\"kind\":\"romd\",\"addr\":\"0x0\",\"size\":\"0x10\",\"rom_mode\":false}");
+	assert_json_kind(
+		flash, "\"kind\":\"romd\",\"addr\":\"0x0\",\"size\":\"0x10\",\"rom_mode\":false}");
 }
 
 static void assert_json_name(const char *name, const char *expected)
@@ -350,7 +350,8 @@ static void json_texts_are_escaped_and_valid(void **state)
 	(void)state;
 	assert_json_name("a\"b\\c", "a\\\"b\\\\c");
 	assert_json_name("\b\f\n\r\t\x01\x1f\x7f", "\\b\\f\\n\\r\\t\\u0001\\u001F\x7f");
-	assert_json_name("\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80");
+	assert_json_name("\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80",
+			 "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80");
 	/* Cut short; too long for what it says; a surrogate; beyond the last; no beginning. */
 	assert_json_name("x\xe2\x82", "x\xef\xbf\xbd\xef\xbf\xbd");
 	assert_json_name("\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd");

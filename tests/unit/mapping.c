@@ -143,7 +143,8 @@ static void check_map(struct fh_machine *m, struct fh_object *holder, uint64_t a
 {
 	struct fh_mapped mapped;
 	struct fh_mapping *mapping = fh_space_map(fh_machine_memory(m), addr, size,
-						  flags | FH_MAP_DIRECT_ONLY, none, holder, &mapped);
+						  flags | FH_MAP_DIRECT_ONLY, none, holder,
+						  &mapped);
 
 	assert_int_equal(mapping != NULL, ptr != NULL);
 	assert_ptr_equal(mapped.ptr, ptr);

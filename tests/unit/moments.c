@@ -52,7 +52,9 @@ static void unplug_run(void *arg)
 	fh_device_unplug(arg);
 }
 
-/* Of the bounce buffer's two halves the first one's callback blocks while its device is unplugged. */
+/*
+ * Of the bounce buffer's two halves the first one's callback blocks while its device is unplugged.
+ */
 static void write_back_ends_where_it_finds_its_owner_hidden(void **state)
 {
 	static const struct fh_region_ops ops = { .write = write_blocks, .valid = { .max = 4 } };
@@ -96,7 +98,9 @@ static void map_run(void *arg)
 				    &map->mapped);
 }
 
-/* What was looked up cannot be remembered, since a commit has replaced it: it is looked up again. */
+/*
+ * What was looked up cannot be remembered, since a commit has replaced it: it is looked up again.
+ */
 static void mapping_is_looked_up_again_after_a_commit(void **state)
 {
 	struct fh_region *ram = ram_at(BASE), *other;

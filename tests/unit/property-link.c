@@ -309,7 +309,7 @@ static void failed_birth_gives_its_links_and_strings_back(void **state)
 	assert_int_equal(fh_object_refs(root_of(m)), refs);
 }
 
-/* --- Interleavings -------------------------------------------------------------------------------- */
+/* --- Interleavings ---------------------------------------------------------------------------- */
 
 struct dying {
 	struct fh_object *holder;
@@ -340,8 +340,8 @@ static void wait_for_detach(struct fh_object *object)
 }
 
 /*
- * The link has looked at neither end yet, or at both, when the target is detached: the detach has to
- * wait for it, or the link has to see that it is too late.
+ * The link has looked at neither end yet, or at both, when the target is detached: the detach has
+ * to wait for it, or the link has to see that it is too late.
  */
 static void link_that_is_made_while_its_target_dies_reads_as_nothing(void **state)
 {

@@ -317,7 +317,8 @@ static void what_makes_no_sense_is_refused(void **state)
 						       .path = path,
 						       .offset = 12 },
 		       FH_EINVAL);
-	assert_refused(PAGE, &(struct fh_ram_options){ .backing = FH_RAM_FILE, .path = "/dev/null" },
+	assert_refused(PAGE,
+		       &(struct fh_ram_options){ .backing = FH_RAM_FILE, .path = "/dev/null" },
 		       FH_EINVAL);
 }
 

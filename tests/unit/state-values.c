@@ -139,7 +139,8 @@ static void string_that_ends_within_itself_is_refused(void **state)
 	crc = fh_state_crc(0, buffer.data, buffer.size - 4);
 	memcpy(buffer.data + buffer.size - 4, &crc, 4);
 	assert_int_equal(restored(&buffer, &err), FH_EFORMAT);
-	assert_string_equal(err.message, "device '/part': field 'label': a string ends within itself");
+	assert_string_equal(err.message,
+			    "device '/part': field 'label': a string ends within itself");
 	assert_string_equal(part->label, "");
 	fh_state_buffer_free(&buffer);
 }

@@ -31,8 +31,10 @@ struct versioned {
 	}
 
 VERSIONED(v1, 1, 1, FH_STATE(U32, struct versioned, a));
-VERSIONED(v2, 2, 1, FH_STATE(U32, struct versioned, a), FH_STATE_SINCE(2, U32, struct versioned, b));
-VERSIONED(v3, 3, 2, FH_STATE(U32, struct versioned, a), FH_STATE_SINCE(2, U32, struct versioned, b));
+VERSIONED(v2, 2, 1, FH_STATE(U32, struct versioned, a),
+	  FH_STATE_SINCE(2, U32, struct versioned, b));
+VERSIONED(v3, 3, 2, FH_STATE(U32, struct versioned, a),
+	  FH_STATE_SINCE(2, U32, struct versioned, b));
 
 /* What device @from saves, @to restores. */
 static enum fh_code across(const struct fh_type *from, const struct fh_type *to,

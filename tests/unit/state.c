@@ -498,8 +498,9 @@ static void damaged_names_are_printable(void **state)
 
 	memcpy(buffer.data + regs, "r\xc3\xa9\xff", 4);
 	refused(m, buffer.data, buffer.size, &err);
-	assert_string_equal(err.message,
-			    "device '/all': field 'regs': the stream has 'r\xc3\xa9?' in its place");
+	assert_string_equal(
+		err.message,
+		"device '/all': field 'regs': the stream has 'r\xc3\xa9?' in its place");
 	memcpy(buffer.data + path, "/\xe2\x82l", 4);
 	refused(m, buffer.data, buffer.size, &err);
 	assert_string_equal(err.message, "device '/??l': the machine has none of that name");

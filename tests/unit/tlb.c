@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The TLB, its fences (RISC-V Privileged Architecture 1.12, section 4.2.1, and Svinval), and the slow
- * way of loads and stores.
+ * The TLB, its fences (RISC-V Privileged Architecture 1.12, section 4.2.1, and Svinval), and the
+ * slow way of loads and stores.
  */
 #include "support/pages.h"
 
@@ -281,7 +281,8 @@ static void execute(struct rack *r, uint32_t insn)
 static void sequence_of_svinval_is_a_fence(void **state)
 {
 	const uint32_t sfence_w_inval = 0x18000073, sfence_inval_ir = 0x18100073;
-	const uint32_t sinvals[] = {0x16000073, 0x16000073 | 10 << 15, 0x16000073 | 10 << 15 | 5 << 20};
+	const uint32_t sinvals[] = { 0x16000073, 0x16000073 | 10 << 15,
+				     0x16000073 | 10 << 15 | 5 << 20 };
 	struct rack *r = *state;
 
 	for (unsigned i = 0; i < 3; i++) {
