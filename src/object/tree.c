@@ -120,7 +120,7 @@ static uint64_t next_order(struct fh_machine *m)
 	return order;
 }
 
-/* The nearest above it that is not born, as it belongs to that (undo.c R4); 0: none. */
+/* The nearest above it that is not born, as it belongs to that (undo.c R4); 0: none that near. */
 static uint16_t steps_to_unborn_locked(const struct fh_object *child)
 {
 	uint16_t steps = 1;

@@ -85,14 +85,14 @@ static int compare_late(const void *a, const void *b)
 static bool is_late_locked(const struct fh_object *object, const struct fh_object *top,
 			   uint64_t mark)
 {
-	const struct fh_object *o = object;
+	while (object->inner != 0) {
+		const struct fh_object *unborn = object; /* R4: what it belongs to */
 
-	for (unsigned steps = o->inner; steps > 0 && o != top;) {
-		o = o->parent;
-		if (--steps > 0 || o == top)
-			continue;
-		object = o; /* R4: what it belongs to */
-		steps = o->inner;
+		for (unsigned steps = object->inner; steps > 0 && unborn != top; steps--)
+			unborn = unborn->parent;
+		if (unborn == top)
+			break;
+		object = unborn;
 	}
 	return object->order > mark;
 }
